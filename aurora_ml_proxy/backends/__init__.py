@@ -1,0 +1,36 @@
+"""The model services. Texts in, answers out, one service call a method call.
+
+boto3 is known here and nowhere else. A backend translates its service's errors into
+`Failure` at its edge; it neither caches nor batches nor limits: that is `evaluate`.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from aurora_ml_proxy.functions import Answer
+
+
+class Backend(Protocol):
+    """One model service."""
+
+    name: str
+
+    async def detect_sentiment(
+        self, texts: Sequence[str], language: str, *, single: bool
+    ) -> list[Answer]:
+        """Ask the service once about texts of one language.
+
+        Args:
+            texts: 1 to 25 non-empty texts of at most 5,000 bytes of UTF-8 each.
+            language: one of `functions.LANGUAGES`.
+            single: ask by the call for one text (row-by-row mode); one text is given.
+
+        Returns: one answer a text, in order. A call that failed as a whole, after the
+            backend's own retries, is a Failure for every text. Raises nothing but
+            CancelledError.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back what the backend holds."""
+        ...

@@ -1,0 +1,181 @@
+"""TOML and environment to `Settings`. Every default lives here and only here.
+
+`AURORA_ML_PROXY__UPSTREAM__HOST=db` overrides `host` in `[upstream]`.
+AWS credentials are never read here: boto3's standard chain finds them.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+ENV_PREFIX = "AURORA_ML_PROXY__"
+
+
+class ConfigError(Exception):
+    """A wrong config: one line that names the key."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listen(_Section):
+    """Where clients connect."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 for every IPv4 address."""
+    port: int = Field(3307, ge=0, le=65535)
+    """The TCP port; 0 takes a free one and prints it."""
+    socket: Path | None = None
+    """A unix socket to listen on besides the TCP port."""
+    tls: bool = True
+    """Whether clients may use TLS (with upstream.tls = "as_client", only where the
+    upstream offers it)."""
+    tls_cert: Path | None = None
+    """PEM file of the certificate chain; without it one is made and signed at start."""
+    tls_key: Path | None = None
+    """PEM file of the certificate's key."""
+    max_connections: int = Field(2000, ge=1)
+    """Clients at one time; one more is told "Too many connections"."""
+    login_timeout_s: float = Field(10.0, gt=0)
+    """Seconds a client has to log in (MySQL's connect_timeout)."""
+    drain_timeout_s: float = Field(30.0, ge=0)
+    """Seconds that transactions have to end after SIGTERM."""
+
+    @model_validator(mode="after")
+    def _cert_and_key_go_together(self) -> "Listen":
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        return self
+
+
+class Upstream(_Section):
+    """The MySQL or MariaDB behind the proxy."""
+
+    host: str = "127.0.0.1"
+    """The host of the MySQL or MariaDB behind the proxy."""
+    port: int = Field(3306, ge=1, le=65535)
+    """Its port."""
+    socket: Path | None = None
+    """Its unix socket, instead of host and port. Refused when the proxy runs as root or
+    mysql, whom servers trust without a password."""
+    tls: Literal["as_client", "disabled", "preferred", "required"] = "as_client"
+    """as_client: TLS when the client uses it."""
+    tls_ca: Path | None = None
+    """PEM file of the CA that must have signed the upstream's certificate; without it
+    the certificate is not verified."""
+    tls_verify_identity: bool = True
+    """With tls_ca: whether the certificate must also name the upstream's host."""
+    connect_timeout_s: float = Field(10.0, gt=0)
+    """Seconds until an upstream that does not answer counts as dead."""
+
+
+class Sentiment(_Section):
+    """The two functions aws_comprehend_detect_sentiment and …_confidence."""
+
+    backend: Literal["local", "comprehend"] = "local"
+    """local: VADER, in this process, English, free. comprehend: Amazon Comprehend."""
+    concurrency: int = Field(8, ge=1, le=256)
+    """Service calls at one time, over all connections."""
+    long_text: Literal["error", "truncate", "null"] = "error"
+    """What becomes of a text over 5,000 bytes of UTF-8."""
+    on_error: Literal["error", "null"] = "error"
+    """What becomes of a text that the service does not answer."""
+
+
+class Comprehend(_Section):
+    """Amazon Comprehend. Credentials come from boto3's standard chain."""
+
+    region: str | None = None
+    """The AWS region; without it, boto3's standard chain."""
+    endpoint_url: str | None = None
+    """Another endpoint, such as a VPC endpoint or a fake."""
+    role_arn: str | None = None
+    """A role to assume through STS."""
+    timeout_s: float = Field(30.0, gt=0)
+    """Seconds for one call, without its retries."""
+    max_attempts: int = Field(6, ge=1, le=50)
+    """Tries for one call, the first one included; with back-off between them."""
+
+
+class AwsService(_Section):
+    """A service that the functions of CREATE FUNCTION … ALIAS ask."""
+
+    region: str | None = None
+    """The AWS region. Accepted; no function of this version uses it."""
+    endpoint_url: str | None = None
+    """Another endpoint. Accepted; no function of this version uses it."""
+    role_arn: str | None = None
+    """A role to assume. Accepted; no function of this version uses it."""
+
+
+class Admin(_Section):
+    """/metrics, /healthz and /readyz over HTTP."""
+
+    host: str = "127.0.0.1"
+    """The address of the admin endpoint."""
+    port: int | None = Field(None, ge=0, le=65535)
+    """Its port; without it there is no admin endpoint."""
+
+
+class Log(_Section):
+    """The log on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Texts and statements are never logged above debug."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, section by section."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    listen: Listen = Listen()
+    upstream: Upstream = Upstream()
+    sentiment: Sentiment = Sentiment()
+    comprehend: Comprehend = Comprehend()
+    sagemaker: AwsService = AwsService()
+    bedrock: AwsService = AwsService()
+    admin: Admin = Admin()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment beats the file, which comes in as init arguments."""
+        return env_settings, init_settings
+
+
+def load(path: Path | None) -> Settings:
+    """The settings of a TOML file and the environment.
+
+    Raises: ConfigError, one line naming the file and the key.
+    """
+    try:
+        values = tomllib.loads(path.read_text()) if path else {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path or 'environment'}: {key}: {first['msg']}") from None

@@ -1,0 +1,70 @@
+"""The ML functions: SQL name, arguments, result type, limits. The one table of them.
+
+Source: Aurora User Guide, "Using Amazon Comprehend for sentiment detection", and the
+API reference of BatchDetectSentiment.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class ResultType(Enum):
+    """The SQL type of a function's result."""
+
+    LABEL = "VARCHAR(8)"
+    SCORE = "DOUBLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One ML function as SQL sees it."""
+
+    name: str
+    """Lower case; SQL may write it in any case."""
+    min_args: int
+    max_args: int
+    result: ResultType
+    """Which part of the service's answer it gives."""
+
+
+LABEL = Function("aws_comprehend_detect_sentiment", 2, 3, ResultType.LABEL)
+CONFIDENCE = Function(
+    "aws_comprehend_detect_sentiment_confidence", 2, 3, ResultType.SCORE
+)
+
+FUNCTIONS: dict[str, Function] = {f.name: f for f in (LABEL, CONFIDENCE)}
+
+LANGUAGES = frozenset(
+    ["en", "es", "fr", "de", "it", "pt", "ar", "hi", "ja", "ko", "zh", "zh-TW"]
+)
+"""BatchDetectSentiment, LanguageCode: "All documents must be in the same language"."""
+
+MAX_BATCH_SIZE = 25
+"""BatchDetectSentiment, TextList: "The maximum number of documents is 25"."""
+
+MAX_TEXT_BYTES = 5_000
+"""BatchDetectSentiment, TextList: "less than 5 KB of UTF-8 encoded characters"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentiment:
+    """What the service says of one text."""
+
+    label: str
+    """POSITIVE, NEGATIVE, NEUTRAL or MIXED."""
+    confidence: float
+    """0 to 1: the score of the class that `label` names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a text has no answer, in the service's words. Never holds the text."""
+
+    code: str
+    """The service's own error code, such as ThrottlingException."""
+    message: str
+    retryable: bool = False
+    """Whether the same question may be answered later."""
+
+
+Answer = Sentiment | Failure
