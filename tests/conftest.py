@@ -1,0 +1,126 @@
+"""Fixtures: real servers, and the proxy in front of them.
+
+A server starts when a test first asks for it and stays until the run ends.
+AURORA_TEST_SERVERS=mariadb10,mysql9 restricts the kinds.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.proxies import Proxy, Settings, start_proxy, stop_proxy
+from support.servers import (
+    KINDS,
+    PLAIN,
+    REQUIRED,
+    Server,
+    ServerPool,
+    ServerUnavailable,
+    wanted_kinds,
+)
+
+ProxyFactory = Callable[..., Proxy]
+
+
+@pytest.fixture(scope="session")
+def server_pool() -> Iterator[ServerPool]:
+    """The servers of this run; `get_server` is what a test wants."""
+    pool = ServerPool()
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture(scope="session")
+def get_server(server_pool: ServerPool) -> Callable[[str], Server]:
+    """The running server of a kind; skips the test where it cannot be had."""
+
+    def get(kind: str) -> Server:
+        try:
+            return server_pool.get(kind)
+        except ServerUnavailable as reason:
+            if kind.startswith(REQUIRED) and REQUIRED in wanted_kinds():
+                pytest.fail(str(reason), pytrace=False)
+            pytest.skip(str(reason))
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def mariadb10(get_server: Callable[[str], Server]) -> Server:
+    """MariaDB 10.11 with TLS."""
+    return get_server("mariadb10")
+
+
+@pytest.fixture(scope="session")
+def mariadb10_plain(get_server: Callable[[str], Server]) -> Server:
+    """MariaDB 10.11 without TLS."""
+    return get_server(PLAIN)
+
+
+@pytest.fixture(scope="session")
+def mariadb11(get_server: Callable[[str], Server]) -> Server:
+    """MariaDB 11.8, with its own TLS."""
+    return get_server("mariadb11")
+
+
+@pytest.fixture(scope="session")
+def mysql9(get_server: Callable[[str], Server]) -> Server:
+    """MySQL 9, with its own TLS."""
+    return get_server("mysql9")
+
+
+@pytest.fixture(params=KINDS)
+def server(
+    request: pytest.FixtureRequest, get_server: Callable[[str], Server]
+) -> Server:
+    """Each kind of server in turn."""
+    return get_server(request.param)
+
+
+def _factory(directories: Callable[[], Path], proxies: list[Proxy]) -> ProxyFactory:
+    def start(server: Server, settings: Settings | None = None) -> Proxy:
+        proxy = start_proxy(server, settings or {}, directories())
+        proxies.append(proxy)
+        return proxy
+
+    return start
+
+
+def _stop_all(proxies: list[Proxy]) -> None:
+    failures = []
+    for proxy in proxies:
+        try:
+            stop_proxy(proxy)
+        except Exception as failure:
+            failures.append(str(failure))
+    if failures:
+        pytest.fail("\n".join(failures), pytrace=False)
+
+
+@pytest.fixture
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyFactory]:
+    """`proxy(server, settings)` starts a proxy of this test's own.
+
+    It is stopped by SIGTERM; a traceback in its log fails the test.
+    """
+    proxies: list[Proxy] = []
+    yield _factory(lambda: tmp_path_factory.mktemp("proxy"), proxies)
+    _stop_all(proxies)
+
+
+@pytest.fixture(scope="session")
+def shared_proxy(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[Server], Proxy]]:
+    """`shared_proxy(server)`: a proxy with default settings, one for all tests."""
+    proxies: list[Proxy] = []
+    start = _factory(lambda: tmp_path_factory.mktemp("proxy"), proxies)
+    by_kind: dict[str, Proxy] = {}
+
+    def get(server: Server) -> Proxy:
+        if server.kind not in by_kind:
+            by_kind[server.kind] = start(server)
+        return by_kind[server.kind]
+
+    yield get
+    _stop_all(proxies)
