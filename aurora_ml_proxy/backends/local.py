@@ -1,0 +1,98 @@
+"""The local model: VADER, a lexicon and rules for English, in this process, free.
+
+Texts come in, sentiments go out; nothing leaves the machine. `judge` is the model.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+from aurora_ml_proxy.functions import Answer, Failure, Sentiment
+
+DECISIVE = 0.05
+"""VADER's README: "positive sentiment: compound score >= 0.05", negative likewise."""
+MIXED_SHARE = 0.1
+"""MIXED needs a tenth of the text's weight on either side. VADER has no such class."""
+MIXED_COMPOUND = 0.5
+"""MIXED ends where the compound score is this decisive for one side."""
+
+INLINE_CHARS = 2_000
+"""Calls of at most so many characters are answered on the event loop's own thread.
+
+Measured: 0.8 µs a character for texts of 60, so under 2 ms for a usual batch of 25,
+less than the 5 ms that Python lets another thread hold the interpreter.
+Long texts cost by the square (34 ms for 5,000 bytes of prose): they go to a thread."""
+
+
+def judge(text: str) -> Sentiment:
+    """The sentiment of an English text, the same at every call.
+
+    With VADER's compound score c (-1 to 1) and its shares of positive and negative
+    weight, the first line that fits gives label and confidence:
+
+    MIXED     both shares >= 0.1, |c| < 0.5    1/2 + the smaller share of the two's sum
+    POSITIVE  c >= 0.05                        1/2 + c/2
+    NEGATIVE  c <= -0.05                       1/2 - c/2
+    NEUTRAL   the rest                         1 - 10 |c|
+
+    So every confidence is 1/2 to 1, and grows as the text gets further from the
+    border of its class: more positive, more negative, flatter, better balanced.
+    """
+    scores = _analyzer().polarity_scores(text)
+    compound, positive, negative = scores["compound"], scores["pos"], scores["neg"]
+    weaker = min(positive, negative)
+    if weaker >= MIXED_SHARE and abs(compound) < MIXED_COMPOUND:
+        return _sentiment("MIXED", 0.5 + weaker / (positive + negative))
+    if compound >= DECISIVE:
+        return _sentiment("POSITIVE", 0.5 + compound / 2)
+    if compound <= -DECISIVE:
+        return _sentiment("NEGATIVE", 0.5 - compound / 2)
+    return _sentiment("NEUTRAL", 1 - 10 * abs(compound))
+
+
+def _sentiment(label: str, confidence: float) -> Sentiment:
+    # VADER gives four places, so half of it has five; more is noise of the arithmetic.
+    return Sentiment(label, round(confidence, 5))
+
+
+@cache
+def _analyzer() -> SentimentIntensityAnalyzer:
+    """The lexicon, read once (16 ms)."""
+    return SentimentIntensityAnalyzer()
+
+
+class Local:
+    """A `Backend` that asks nobody."""
+
+    name = "local"
+
+    def __init__(self) -> None:
+        _analyzer()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="local-model")
+
+    async def detect_sentiment(
+        self, texts: Sequence[str], language: str, *, single: bool
+    ) -> list[Answer]:
+        """See `Backend`. A batch or one by one is the same to a local model."""
+        if language != "en":
+            return [_english_only(language)] * len(texts)
+        if sum(map(len, texts)) <= INLINE_CHARS:
+            return [judge(text) for text in texts]
+        loop = asyncio.get_running_loop()
+        # Text by text, so that a cancelled query leaves one text to finish, not 25.
+        return [await loop.run_in_executor(self._thread, judge, text) for text in texts]
+
+    async def close(self) -> None:
+        """End the thread, without waiting for its last text."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _english_only(language: str) -> Failure:
+    return Failure(
+        "UnsupportedLanguageException",
+        f"the local model knows English only, not {language!r}: "
+        'set sentiment.backend = "comprehend"',
+    )
