@@ -1,0 +1,131 @@
+import pytest
+from botocore import exceptions as aws
+from botocore.retries.standard import (
+    ThrottledRetryableChecker,
+    TransientRetryableChecker,
+)
+
+from aurora_ml_proxy.backends.aws_failures import (
+    failure_of,
+    failure_of_code,
+    is_throttling,
+)
+
+# Of other services' operations: DynamoDB's tables and transactions, EC2's calls,
+# CloudSearch's bandwidth, Route 53's queue.
+NOT_COMPREHENDS = {
+    "ProvisionedThroughputExceededException",
+    "TransactionInProgressException",
+    "EC2ThrottledException",
+    "BandwidthLimitExceeded",
+    "PriorRequestNotComplete",
+}
+
+
+def client_error(code, status=400, operation="BatchDetectSentiment"):
+    return aws.ClientError(
+        {
+            "Error": {"Code": code, "Message": "the customer's text"},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        },
+        operation,
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    sorted(
+        {
+            *ThrottledRetryableChecker._THROTTLED_ERROR_CODES,
+            *TransientRetryableChecker._TRANSIENT_ERROR_CODES,
+        }
+        - NOT_COMPREHENDS
+    ),
+)
+def test_what_botocores_standard_mode_retries_is_retryable(code):
+    assert failure_of(client_error(code)).retryable
+
+
+@pytest.mark.parametrize(
+    "status", [*TransientRetryableChecker._TRANSIENT_STATUS_CODES, 429]
+)
+def test_a_broken_service_is_retryable_whatever_its_code(status):
+    assert failure_of(client_error("Odd", status)).retryable
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["ThrottlingException", "Throttling", "THROTTLING", "TooManyRequestsException"],
+)
+def test_throttling_is_known_in_all_its_spellings(code):
+    failure = failure_of_code(code)
+    assert failure.retryable
+    assert is_throttling(failure)
+    assert failure.code == code
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "InternalServerException",
+        "INTERNAL_SERVER_ERROR",
+        "ServiceUnavailableException",
+        "SERVICE_UNAVAILABLE",
+        "ServiceUnavailable",
+        "500",
+    ],
+)
+def test_a_texts_own_error_is_retryable_in_all_its_spellings(code):
+    failure = failure_of_code(code)
+    assert failure.retryable
+    assert not is_throttling(failure)
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("AccessDeniedException", "comprehend:BatchDetectSentiment"),
+        ("UnrecognizedClientException", "credential"),
+        ("ExpiredTokenException", "expired"),
+        ("SignatureDoesNotMatch", "clock"),
+        ("TextSizeLimitExceededException", "5,000 bytes"),
+        ("UnsupportedLanguageException", "language"),
+        ("ValidationException", "refuses"),
+    ],
+)
+def test_the_common_refusals_say_what_to_do_and_are_final(code, hint):
+    failure = failure_of(client_error(code))
+    assert failure.code == code
+    assert hint in failure.message
+    assert not failure.retryable
+
+
+def test_a_denied_role_is_told_from_a_denied_call():
+    failure = failure_of(client_error("AccessDenied", 403, "AssumeRole"))
+    assert "comprehend.role_arn" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("error", "hint", "retryable"),
+    [
+        (aws.NoCredentialsError(), "AWS_ACCESS_KEY_ID", False),
+        (aws.EndpointConnectionError(endpoint_url="x"), "comprehend.region", True),
+        (aws.ConnectTimeoutError(endpoint_url="x"), "in time", True),
+        (aws.ReadTimeoutError(endpoint_url="x"), "comprehend.timeout_s", True),
+        (aws.ConnectionClosedError(endpoint_url="x"), "broke", True),
+        (aws.SSLError(endpoint_url="x", error="y"), "AWS_CA_BUNDLE", False),
+        (aws.ParamValidationError(report="the customer's text"), "parameter", False),
+        (KeyError("the customer's text"), "nonsense", False),
+    ],
+)
+def test_exceptions_are_translated_with_a_hint(error, hint, retryable):
+    failure = failure_of(error)
+    assert hint in failure.message
+    assert failure.retryable is retryable
+    assert "customer" not in failure.message + failure.code
+
+
+def test_neither_message_nor_code_can_carry_a_text():
+    assert "customer" not in repr(failure_of(client_error("ValidationException")))
+    assert failure_of_code("the customer's text").code == "UnknownError"
+    assert failure_of_code("").code == "UnknownError"
