@@ -12,12 +12,12 @@ ROOT = PACKAGE.name
 STAGES = ("protocol", "intercept", "plan", "evaluate", "splice", "session")
 """In the order a query meets them; a stage may import those before it."""
 
-SHARED = ("errors", "functions", "config")
-"""Tables and settings, for everybody."""
+SHARED = ("errors", "functions", "config", "metrics")
+"""Tables, settings and counters, for everybody."""
 
 MAY_IMPORT = {
     **{stage: STAGES[:i] for i, stage in enumerate(STAGES)},
-    **{name: ("errors", "functions")[:i] for i, name in enumerate(SHARED)},
+    **{name: SHARED[:i] for i, name in enumerate(SHARED)},
     "backends": (),
     "server": (*STAGES, "backends"),
     "check": ("protocol", "backends", "server"),
@@ -31,7 +31,7 @@ ONLY_IN = {
     "boto3": {"backends"},
     "botocore": {"backends"},
     "vaderSentiment": {"backends"},
-    "prometheus_client": {"server"},
+    "prometheus_client": {"metrics", "server"},
     "uvloop": {"server"},
     "socket": {"server", "check", "demo"},
     "ssl": {"server", "check"},

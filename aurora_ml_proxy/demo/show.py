@@ -132,16 +132,16 @@ def _compare(
     ]
     if timings[0].answer != timings[1].answer:
         raise DemoFailed("batch mode and row-by-row mode gave different answers")
+    rows, texts = tables.ARCHIVE_ROWS, len(tables.ARCHIVE_TEXTS)
     _say(
-        f"\nA second proxy asks a fake Comprehend that takes {FAKE_LATENCY_S} s "
-        f"a call, {CONCURRENCY} calls at a time,\nabout "
-        f"{tables.ARCHIVE_ROWS:,} rows with {len(tables.ARCHIVE_TEXTS)} distinct texts: "
-        "in batches, and one by one."
+        f"\nA second proxy asks a fake Comprehend, {FAKE_LATENCY_S} s a call and "
+        f"{CONCURRENCY} calls at a time,\nabout {rows:,} rows with {texts} distinct "
+        "texts: in batches, and one by one."
     )
     _say(f"\n{BATCHED};\n\n{ROW_BY_ROW};\n")
-    rows = [[t.mode, t.calls, round(t.seconds, 2)] for t in timings]
-    _say(client.table(["mode", "calls", "seconds"], rows))
-    _say(f"Both gave the same {tables.ARCHIVE_ROWS:,} answers.")
+    lines = [[t.mode, t.calls, round(t.seconds, 2)] for t in timings]
+    _say(client.table(["mode", "calls", "seconds"], lines))
+    _say(f"Both gave the same {rows:,} answers.")
 
 
 def _time(mode: str, asker: Client, port: int, statement: str, fake_url: str) -> Timing:
