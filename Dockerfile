@@ -16,7 +16,7 @@ USER 65532:65532
 ENV PYTHONUNBUFFERED=1 \
     AURORA_ML_PROXY__LISTEN__HOST=0.0.0.0 \
     AURORA_ML_PROXY__ADMIN__PORT=9307
-EXPOSE 3307 9307
+EXPOSE 3307
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", \
     "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9307/healthz', timeout=2)"]
 

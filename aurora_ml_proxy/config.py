@@ -109,7 +109,7 @@ class Sentiment(_Section):
 
 
 class Comprehend(_Section):
-    """Amazon Comprehend. Credentials come from boto3's standard chain."""
+    """Amazon Comprehend; credentials come from boto3's standard chain."""
 
     region: str | None = Field(default=None, examples=["eu-central-1"])
     """The AWS region; without it, boto3's standard chain."""
@@ -151,7 +151,8 @@ class Log(_Section):
     """The log on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is written. Texts and statements only at debug."""
+    """The least that is written: debug, info, warning or error. Texts and statements
+    are written at debug only."""
 
 
 class Settings(BaseSettings):

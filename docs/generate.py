@@ -67,20 +67,12 @@ def row(*cells: str) -> str:
 def settings_tables() -> str:
     parts = []
     for name, model in sections():
-        parts.append(f"\n### [{name}]\n\n{inspect.getdoc(model)}\n\n")
+        parts.append(f"\n### `[{name}]`\n\n{inspect.getdoc(model)}\n\n")
         parts.append(row("key", "default", "meaning") + row("---", "---", "---"))
         for key, field in model.model_fields.items():
             default = "unset" if field.default is None else f"`{toml_value(field)}`"
-            parts.append(row(f"`{key}`", default, meaning(field) + _bounds(field)))
+            parts.append(row(f"`{key}`", default, meaning(field)))
     return "".join(parts) + "\n"
-
-
-def _bounds(field: FieldInfo) -> str:
-    """The values that a Literal allows, where it is one."""
-    choices = re.findall(r"'([a-z_]+)'", str(field.annotation))
-    if not choices:
-        return ""
-    return " One of " + ", ".join(f"`{choice}`" for choice in choices) + "."
 
 
 def errors_table() -> str:

@@ -1,4 +1,4 @@
--- mariadb -h 127.0.0.1 -P 3307 -u demo -pdemo demo --table < examples/sentiment.sql
+-- mariadb -h 127.0.0.1 -P 3307 -u demo -pdemo demo --table < examples/queries.sql
 SELECT id, aws_comprehend_detect_sentiment(user_feedback, 'en') AS sentiment
 FROM Feedback;
 
