@@ -5,6 +5,7 @@ nothing and keeps nothing open.
 """
 
 import asyncio
+import contextlib
 import os
 import pwd
 import socket
@@ -88,7 +89,9 @@ async def check_upstream(upstream: Upstream) -> list[CheckLine]:
                 lines.append(CheckLine(True, said))
                 lines.append(await _try_tls(upstream, greeting, reader, writer))
             finally:
-                writer.close()
+                writer.transport.abort()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
     except TimeoutError:
         waited = f"no answer within {upstream.connect_timeout_s:g} s"
         lines.append(CheckLine(False, f"{_place(upstream)}: {waited}"))

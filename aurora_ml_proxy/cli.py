@@ -93,13 +93,15 @@ def demo(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     settings = load(options.config)
-    login = None
+    password = ""
+    if options.password_env:
+        if options.password_env not in os.environ:
+            raise ConfigError(f"--password-env: {options.password_env} is not set")
+        password = os.environ[options.password_env]
 
     from aurora_ml_proxy.check import Login, run
 
-    if options.user is not None:
-        password = os.environ.get(options.password_env or "", "")
-        login = Login(options.user, password)
+    login = Login(options.user, password) if options.user is not None else None
     return asyncio.run(run(settings, login))
 
 
