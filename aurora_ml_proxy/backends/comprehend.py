@@ -54,9 +54,10 @@ class Comprehend:
 
     Retries are made here and not by botocore. Its standard mode knows the right codes,
     but it sleeps in the thread, goes on asking (and paying) for a query that was
-    cancelled, knows nothing of ErrorList, and stops retrying altogether under steady
-    throttling: each throttled call that succeeds after n retries takes 5n from a
-    quota of 500 and gives 5 back.
+    cancelled, knows nothing of ErrorList, and stops retrying under steady throttling:
+    a call that succeeds after n retries takes 5n from a quota of 500 and gives 5 back.
+    Measured, with three throttled tries before each success and six tries allowed: the
+    50th call fails, and half of those after it.
     """
 
     name = "comprehend"

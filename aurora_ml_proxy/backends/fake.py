@@ -21,94 +21,27 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self
+from dataclasses import asdict, fields
+from typing import Any, Self
 
 from aiohttp import web
 
+from aurora_ml_proxy.backends.fake_service import (
+    STATUS,
+    Behaviour,
+    Call,
+    Refusal,
+    json_or_none,
+    reply_to,
+    texts_of,
+)
 from aurora_ml_proxy.backends.fake_sts import FakeSts, RoleCall, error_xml
 from aurora_ml_proxy.backends.oracle import expected
-from aurora_ml_proxy.functions import (
-    LANGUAGES,
-    MAX_BATCH_SIZE,
-    MAX_TEXT_BYTES,
-    Sentiment,
-)
 
-OPERATIONS = ("DetectSentiment", "BatchDetectSentiment")
+__all__ = ["Behaviour", "Call", "FakeComprehend", "RoleCall", "expected"]
+
 MAX_LOGGED_CALLS = 100_000
 """The log keeps the last ones: a fake that serves a demo for weeks must not grow."""
-
-STATUS = {"InternalServerException": 500, "ServiceUnavailableException": 503}
-"""HTTP status by code; every other error is a 400."""
-
-FAULTS = {
-    "throttle": "ThrottlingException",
-    "500": "InternalServerException",
-    "503": "ServiceUnavailableException",
-    "denied": "AccessDeniedException",
-}
-"""Words of `Behaviour.script` that answer with an error."""
-
-MESSAGES = {
-    "ThrottlingException": "Rate exceeded",
-    "AccessDeniedException": "User: arn:aws:iam::123456789012:user/fake is not "
-    "authorized to perform the action",
-    "UnrecognizedClientException": "The security token included in the request is "
-    "invalid.",
-}
-
-
-@dataclass(slots=True)
-class Behaviour:
-    """How the fake answers. Change it at any time; it holds from the next call on."""
-
-    answers: Literal["hash", "vader"] = "hash"
-    """hash: `oracle.expected`. vader: believable ones, for a demo."""
-    latency_s: float = 0.0
-    """What every reply waits."""
-    max_in_flight: int | None = None
-    """One call more at the same time is throttled."""
-    script: list[str | dict[str, Any]] = field(default_factory=list)
-    """What becomes of the next calls, one entry each: "ok", a word of FAULTS,
-    "reset" (the connection), "truncated" (in mid-body), "garbage" (no JSON),
-    "item_errors" (every other text fails, in ErrorList), "drop" (the last result is
-    missing), "duplicate" (the first is given twice), or a reply to send as it is."""
-    poison_items: dict[str, str] = field(default_factory=dict)
-    """Texts that fail alone, in ErrorList, and with which code."""
-    poison_calls: dict[str, str] = field(default_factory=dict)
-    """Texts that make their whole call fail, and with which code."""
-    denied_actions: list[str] = field(default_factory=list)
-    """Operations that IAM denies; AssumeRole may be one."""
-    role_lifetime_s: float = 3600.0
-    """How long the credentials of a role are good."""
-
-
-@dataclass(slots=True)
-class Call:
-    """One call, as it arrived."""
-
-    operation: str
-    language: str
-    texts: list[str]
-    access_key_id: str
-    """Whose key signed it."""
-    in_flight: int
-    """Calls under way at its start, this one included."""
-    started_s: float
-    """By time.monotonic()."""
-    finished_s: float | None = None
-    error: str | None = None
-    """The code it was answered with."""
-
-
-class Refusal(Exception):
-    """The call fails with this code."""
-
-    def __init__(self, code: str, message: str | None = None) -> None:
-        super().__init__(code)
-        self.code = code
-        self.message = message or MESSAGES.get(code, code)
 
 
 class FakeComprehend:
@@ -158,6 +91,12 @@ class FakeComprehend:
         """The most calls that were under way at one time."""
         return max((call.in_flight for call in self.calls), default=0)
 
+    @property
+    def open_connections(self) -> int:
+        """Connections that clients hold open."""
+        assert self._runner.server is not None
+        return len(self._runner.server.connections)
+
     def reset(self) -> None:
         """Forget the calls and the behaviour; keys handed out stay good."""
         self.calls.clear()
@@ -187,11 +126,11 @@ class FakeComprehend:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if request.content_type == "application/x-www-form-urlencoded":
             return await self._serve_sts(request)
-        body = _json_or_none(await request.read())
+        body = json_or_none(await request.read())
         call = Call(
             operation=request.headers.get("X-Amz-Target", "").rpartition(".")[2],
             language=str(body.get("LanguageCode", "")),
-            texts=_texts(body),
+            texts=texts_of(body),
             access_key_id=_access_key_id(request),
             in_flight=self._in_flight + 1,
             started_s=time.monotonic(),
@@ -203,9 +142,7 @@ class FakeComprehend:
         except Refusal as refusal:
             call.error = refusal.code
             status = STATUS.get(refusal.code, 400)
-            return _json_1_1(
-                {"__type": refusal.code, "Message": refusal.message}, status
-            )
+            return _json_1_1({"__type": refusal.code, "Message": refusal.message}, status)
         finally:
             call.finished_s = time.monotonic()
             await self._count(-1)
@@ -225,20 +162,17 @@ class FakeComprehend:
         await asyncio.sleep(behaviour.latency_s)
         if isinstance(step, dict):
             return _json_1_1(step)
-        if step in FAULTS:
-            raise Refusal(FAULTS[step])
         if step == "garbage":
             return web.Response(body=b"<html>Not JSON", content_type="text/html")
         if step == "reset":
             call.error = step
             return _reset_connection(request)
         self._authorize(request, call)
-        _validate(call, behaviour)
-        reply = _reply(call, behaviour)
+        reply = reply_to(call, behaviour, step)
         if step == "truncated":
             call.error = step
             return await _truncated(request, reply)
-        return _json_1_1(_spoil(reply, step, call))
+        return _json_1_1(reply)
 
     def _authorize(self, request: web.Request, call: Call) -> None:
         if not call.access_key_id:
@@ -246,8 +180,6 @@ class FakeComprehend:
         token = request.headers.get("X-Amz-Security-Token")
         if not self._sts.knows(call.access_key_id, token):
             raise Refusal("UnrecognizedClientException")
-        if call.operation in self.behaviour.denied_actions:
-            raise Refusal("AccessDeniedException")
 
     async def _serve_sts(self, request: web.Request) -> web.Response:
         form = {key: str(value) for key, value in (await request.post()).items()}
@@ -279,106 +211,6 @@ class FakeComprehend:
     async def _reset(self, _request: web.Request) -> web.Response:
         self.reset()
         return web.json_response({})
-
-
-def _validate(call: Call, behaviour: Behaviour) -> None:
-    """The service's limits, and the poisoned texts. Raises: Refusal."""
-    if call.operation not in OPERATIONS:
-        raise Refusal("UnknownOperationException")
-    if not call.texts:
-        raise Refusal("ValidationException", "1 validation error detected")
-    if call.language not in LANGUAGES:
-        raise Refusal("UnsupportedLanguageException")
-    if len(call.texts) > MAX_BATCH_SIZE:
-        raise Refusal("BatchSizeLimitExceededException")
-    if not all(call.texts):
-        raise Refusal("InvalidRequestException", "a text is empty")
-    if call.operation == "DetectSentiment" and _is_too_long(call.texts[0]):
-        raise Refusal(
-            "TextSizeLimitExceededException", "Input text size exceeds limit."
-        )
-    for text in call.texts:
-        if text in behaviour.poison_calls:
-            raise Refusal(behaviour.poison_calls[text])
-
-
-def _reply(call: Call, behaviour: Behaviour) -> dict[str, Any]:
-    results: list[dict[str, Any]] = []
-    errors: list[dict[str, Any]] = []
-    for index, text in enumerate(call.texts):
-        code = behaviour.poison_items.get(text)
-        # XXX Reports differ on whether one long text fails alone or fails its batch.
-        # The proxy never sends one. A recorded reply of the service would settle it.
-        if _is_too_long(text):
-            code = "TEXT_SIZE_LIMIT_EXCEEDED"
-        if code:
-            errors.append(_item_error(index, code))
-        else:
-            sentiment = _judge(text, call.language, behaviour.answers)
-            results.append({"Index": index, **_result(sentiment)})
-    if call.operation == "BatchDetectSentiment":
-        return {"ResultList": results, "ErrorList": errors}
-    if errors:
-        raise Refusal(errors[0]["ErrorCode"])
-    return _result(_judge(call.texts[0], call.language, behaviour.answers))
-
-
-def _spoil(reply: dict[str, Any], step: str, call: Call) -> dict[str, Any]:
-    """The reply of a batch, damaged as the script says."""
-    if step == "ok" or "ResultList" not in reply:
-        return reply
-    results, errors = reply["ResultList"], reply["ErrorList"]
-    if step == "drop":
-        return {"ResultList": results[:-1], "ErrorList": errors}
-    if step == "duplicate":
-        return {"ResultList": [*results, *results[:1]], "ErrorList": errors}
-    if step == "item_errors":
-        call.error = "INTERNAL_SERVER_ERROR"
-        failed = [_item_error(r["Index"], call.error) for r in results[1::2]]
-        return {"ResultList": results[::2], "ErrorList": errors + failed}
-    raise Refusal("InternalServerException", f"no such word in a script: {step}")
-
-
-def _judge(text: str, language: str, answers: str) -> Sentiment:
-    if answers == "hash":
-        return expected(text, language)
-    from aurora_ml_proxy.backends.local import judge  # reads the lexicon: only if used
-
-    return judge(text)
-
-
-def _result(sentiment: Sentiment) -> dict[str, Any]:
-    """The label's score is its confidence; the other classes share the rest."""
-    rest = (1 - sentiment.confidence) / 3
-    scores = dict.fromkeys(("Positive", "Negative", "Neutral", "Mixed"), rest)
-    scores[sentiment.label.capitalize()] = sentiment.confidence
-    return {"Sentiment": sentiment.label, "SentimentScore": scores}
-
-
-def _item_error(index: int, code: str) -> dict[str, Any]:
-    return {"Index": index, "ErrorCode": code, "ErrorMessage": "fails alone"}
-
-
-def _is_too_long(text: str) -> bool:
-    return len(text.encode()) > MAX_TEXT_BYTES
-
-
-def _json_or_none(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _texts(body: dict[str, Any]) -> list[str]:
-    """The texts of either operation; none when they are not strings of UTF-8."""
-    texts = body.get("TextList", [body.get("Text")])
-    if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
-        return []
-    if any("\ud800" <= char <= "\udfff" for text in texts for char in text):
-        return []
-    return texts
 
 
 def _access_key_id(request: web.Request) -> str:

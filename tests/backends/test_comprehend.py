@@ -272,15 +272,13 @@ async def test_a_roles_credentials_are_renewed_before_they_expire(
 async def test_a_role_that_may_not_be_assumed_says_so(fake, comprehend, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
     fake.behaviour.denied_actions = ["AssumeRole"]
-    answers = await comprehend(role_arn=ROLE).detect_sentiment(
-        ["a"], "en", single=False
-    )
+    answers = await comprehend(role_arn=ROLE).detect_sentiment(["a"], "en", single=False)
     assert_all_fail(answers, 1, "AccessDenied")
     assert "comprehend.role_arn" in answers[0].message
     assert not fake.calls
 
 
-async def test_calls_run_in_parallel_up_to_the_concurrency(fake, comprehend):
+async def test_calls_run_in_parallel_up_to_the_concurrency(fake, comprehend, caplog):
     backend = comprehend(concurrency=4)
     fake.hold()
     async with asyncio.TaskGroup() as group:
@@ -293,6 +291,8 @@ async def test_calls_run_in_parallel_up_to_the_concurrency(fake, comprehend):
     assert [task.result() for task in tasks] == [right([t]) for t in TEXTS[:6]]
     assert fake.max_in_flight == 4
     assert len(fake.calls) == 6
+    # urllib3 warns when a connection does not fit into the pool and is thrown away.
+    assert not caplog.records
 
 
 async def test_a_cancelled_call_raises_at_once_and_its_thread_ends(fake, comprehend):
@@ -328,7 +328,7 @@ async def test_a_cancelled_call_is_not_retried(fake):
     await backend.close()
 
 
-async def test_closing_ends_the_threads(fake):
+async def test_closing_ends_threads_and_connections(fake):
     backend = Comprehend(config.Comprehend(endpoint_url=fake.url), concurrency=2)
     await backend.detect_sentiment(["a"], "en", single=False)
     threads = [t for t in threading.enumerate() if t.name.startswith("comprehend")]
@@ -337,6 +337,9 @@ async def test_closing_ends_the_threads(fake):
     for thread in threads:
         await asyncio.to_thread(thread.join, 5)
         assert not thread.is_alive()
+    async with asyncio.timeout(5):
+        while fake.open_connections:  # noqa: ASYNC110 - aiohttp tells nobody
+            await asyncio.sleep(0)
 
 
 async def test_check_passes_with_two_tiny_calls(fake, comprehend):

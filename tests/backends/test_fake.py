@@ -51,9 +51,7 @@ async def test_a_batch_is_answered_text_by_text_in_order(client):
         want = expected(text, "de")
         assert result["Sentiment"] == want.label
         scores = result["SentimentScore"]
-        assert (
-            scores[want.label.capitalize()] == want.confidence == max(scores.values())
-        )
+        assert scores[want.label.capitalize()] == want.confidence == max(scores.values())
         assert sum(scores.values()) == pytest.approx(1)
 
 

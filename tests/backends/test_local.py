@@ -81,19 +81,20 @@ async def test_long_texts_leave_the_loop_free(local):
         answers = await local.detect_sentiment([text], "en", single=False)
         turning.cancel()
     assert answers == [judge(text)]
-    assert turns > 10
+    assert turns > 3
 
 
 async def test_a_cancelled_call_ends_at_once_and_leaves_the_rest_unasked(local):
-    slow = ("good but " * 1000)[:MAX_TEXT_BYTES]  # over 0.1 s each
+    slow = ("good but " * 1000)[:MAX_TEXT_BYTES]
+    started = time.monotonic()
+    answer = judge(slow)
+    one_text_s = time.monotonic() - started
     async with asyncio.TaskGroup() as group:
-        call = group.create_task(
-            local.detect_sentiment([slow] * 25, "en", single=False)
-        )
+        call = group.create_task(local.detect_sentiment([slow] * 25, "en", single=False))
         await asyncio.sleep(0)
         started = time.monotonic()
         call.cancel()
     assert call.cancelled()
-    # The thread is free again after one text, long before 25.
-    assert await local.detect_sentiment([slow], "en", single=True) == [judge(slow)]
-    assert time.monotonic() - started < 2
+    # The thread is free again after one text, not after 25.
+    assert await local.detect_sentiment([slow], "en", single=True) == [answer]
+    assert time.monotonic() - started < 12 * one_text_s
