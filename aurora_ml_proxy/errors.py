@@ -25,7 +25,10 @@ class ErrorKind:
 
 ERRORS: dict[str, ErrorKind] = {
     "UnsupportedStatement": ErrorKind(
-        1235, "42000", "client", "An ML call stands where this version cannot answer it."
+        1235,
+        "42000",
+        "client",
+        "An ML call stands where this version cannot answer it.",
     ),
     "UnsupportedPrepare": ErrorKind(
         1295, "HY000", "client", "An ML call in a server-side prepared statement."
@@ -37,13 +40,19 @@ ERRORS: dict[str, ErrorKind] = {
         1210, "HY000", "client", "A language or a max_batch_size outside its range."
     ),
     "TextTooLong": ErrorKind(
-        1406, "22001", "client", "A text over the service's limit, with long_text = error."
+        1406,
+        "22001",
+        "client",
+        "A text over the service's limit, with long_text = error.",
     ),
     "TextNotUtf8": ErrorKind(
         1300, "HY000", "client", "A binary argument that is not UTF-8 text."
     ),
     "BackendFailed": ErrorKind(
         1105, "HY000", "backend", "The model service gave no answer for a text."
+    ),
+    "QueryInterrupted": ErrorKind(
+        1317, "70100", "client", "KILL QUERY met a statement that waited for answers."
     ),
     "UpstreamUnavailable": ErrorKind(
         2003, "HY000", "upstream", "The upstream cannot be reached or does not answer."
@@ -52,7 +61,10 @@ ERRORS: dict[str, ErrorKind] = {
         2013, "HY000", "upstream", "The upstream closed the connection in mid-answer."
     ),
     "UpstreamTlsFailed": ErrorKind(
-        2026, "HY000", "upstream", "The upstream offers no TLS, or its certificate fails."
+        2026,
+        "HY000",
+        "upstream",
+        "The upstream offers no TLS, or its certificate fails.",
     ),
     "TooManyConnections": ErrorKind(
         1040, "08004", "proxy", "listen.max_connections is reached."
@@ -116,6 +128,10 @@ class TextNotUtf8(ProxyError):
 
 class BackendFailed(ProxyError):
     """The model service gave no answer for a text, after its retries."""
+
+
+class QueryInterrupted(ProxyError):
+    """KILL QUERY met a statement that waited for answers."""
 
 
 class UpstreamUnavailable(ProxyError):

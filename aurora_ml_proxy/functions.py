@@ -7,6 +7,8 @@ API reference of BatchDetectSentiment.
 from dataclasses import dataclass
 from enum import Enum
 
+from aurora_ml_proxy.errors import WrongArgument
+
 
 class ResultType(Enum):
     """The SQL type of a function's result."""
@@ -68,3 +70,17 @@ class Failure:
 
 
 Answer = Sentiment | Failure
+
+
+def wrong_language(function: str) -> WrongArgument:
+    """The error for a language that the service does not know."""
+    return WrongArgument(
+        f"{function}: language_code must be one of {', '.join(sorted(LANGUAGES))}"
+    )
+
+
+def wrong_batch_size(function: str) -> WrongArgument:
+    """The error for a max_batch_size that is no integer of 1 to 25."""
+    return WrongArgument(
+        f"{function}: max_batch_size must be an integer from 1 to {MAX_BATCH_SIZE}"
+    )

@@ -1,0 +1,4 @@
+"""Argument values become answers: checked, distinct, in batches, in parallel.
+
+The one stage that waits. It knows a `Backend` by its contract only.
+"""

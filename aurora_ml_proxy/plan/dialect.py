@@ -1,0 +1,66 @@
+"""What the server's lexer depends on: sql_mode, character_set_client, version."""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How the upstream reads the statements of this session."""
+
+    charset: str = "utf8mb4"
+    """@@character_set_client."""
+    ansi_quotes: bool = False
+    no_backslash_escapes: bool = False
+    is_mariadb: bool = False
+    version: int = 80000
+    """As in executable comments: 8.0.36 is 80036, 10.11.14 is 101114."""
+
+
+_MODE_MATTERS = re.compile(rb"[\\\"\x80-\xff]")
+
+
+def depends_on_session(sql: bytes) -> bool:
+    """Whether sql_mode or character_set_client can change how this text is cut.
+
+    Only a backslash, a double quote and bytes outside ASCII are read in several ways.
+    """
+    return _MODE_MATTERS.search(sql) is not None
+
+
+def read_version(server_version: str) -> tuple[bool, int]:
+    """Whether it is a MariaDB, and its version as executable comments count it."""
+    is_mariadb = "mariadb" in server_version.lower()
+    text = server_version.removeprefix("5.5.5-") if is_mariadb else server_version
+    match = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
+    if not match:
+        return is_mariadb, 80000
+    major, minor, patch = map(int, match.groups())
+    return is_mariadb, major * 10000 + minor * 100 + patch
+
+
+_TWO_BYTES = {
+    "gbk": rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]",
+    "big5": rb"[\xa1-\xf9][\x40-\x7e\xa1-\xfe]",
+    "sjis": rb"[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]",
+    "cp932": rb"[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]",
+    "gb18030": rb"[\x81-\xfe][\x30-\x39][\x81-\xfe][\x30-\x39]"
+    rb"|[\x81-\xfe][\x40-\x7e\x80-\xfe]",
+}
+"""The client character sets in which an ASCII byte can be half of a character: the
+charset's own file in the servers' strings/ folder (ctype-gbk.c and its neighbours)."""
+
+_MULTIBYTE = {name: re.compile(pattern) for name, pattern in _TWO_BYTES.items()}
+
+
+def mask_multibyte(sql: bytes, charset: str) -> bytes:
+    """The statement at the same length with no ASCII byte inside a character.
+
+    In gbk the second byte of 運 is a backslash; cut the masked text, edit the real one.
+    """
+    if charset == "latin1":
+        return sql.replace(b"\xa0", b" ")  # the server's lexer takes it for a space
+    pattern = _MULTIBYTE.get(charset)
+    if pattern is None:
+        return sql
+    return pattern.sub(lambda match: b"\xff" * len(match[0]), sql)

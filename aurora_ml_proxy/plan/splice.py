@@ -1,0 +1,319 @@
+"""The rule for calls that are plain items of the outermost select list.
+
+Nothing else in the query may depend on them: no DISTINCT, no UNION, no GROUP BY, HAVING
+or ORDER BY on them. The server then applies WHERE and LIMIT itself, and only rows that
+are returned are ever asked about.
+"""
+
+import re
+
+from aurora_ml_proxy.errors import UnsupportedStatement
+from aurora_ml_proxy.functions import (
+    LANGUAGES,
+    MAX_BATCH_SIZE,
+    ResultType,
+    wrong_batch_size,
+    wrong_language,
+)
+from aurora_ml_proxy.plan.calls import Call
+from aurora_ml_proxy.plan.plan import Splice, SplicedCall
+from aurora_ml_proxy.plan.select import (
+    SEES_ALIASES,
+    Item,
+    Select,
+    mentions,
+    positions,
+)
+from aurora_ml_proxy.plan.tokens import Kind, Statement, digest, identifier
+
+_PLACEHOLDERS = {
+    ResultType.LABEL: b"CAST(NULL AS CHAR(8) CHARSET utf8mb4)",
+    ResultType.SCORE: b"(NULL+0e0)",
+}
+"""An expression of the function's type, so that the server describes the column."""
+
+_LITERAL_LANGUAGE = re.compile(rb"(['\"])([A-Za-z-]+)\1")
+
+_BLOCKING = {
+    b"UNION": "beside a UNION",
+    b"INTERSECT": "beside an INTERSECT",
+    b"EXCEPT": "beside an EXCEPT",
+    b"MINUS": "beside a MINUS",
+    b"INTO": "in a SELECT ... INTO",
+    b"PROCEDURE": "in a SELECT ... PROCEDURE",
+}
+"""The clauses that need a call's answer on the server, or take the rows elsewhere."""
+
+_ARGUMENT_NAMES = ("text", "language_code", "max_batch_size")
+
+
+def splice(statement: Statement, select: Select, calls: list[Call]) -> Splice:
+    """Answer every call by streaming: see `Splice`.
+
+    Raises: UnsupportedStatement, naming the call and its place; WrongArgument.
+    """
+    for option in select.options:
+        if option.startswith(b"DISTINCT"):
+            raise _refusal(calls[0], "in a SELECT DISTINCT")
+    for clause in select.clauses:
+        if clause.keyword in _BLOCKING:
+            raise _refusal(calls[0], _BLOCKING[clause.keyword])
+    placed = [_place(statement, select, call) for call in calls]
+    _refuse_dependence(statement, select, calls, placed)
+    _refuse_assignments(statement, calls)
+    appended = _Appended()
+    spliced = tuple(
+        _splice_call(statement, select, call, index, appended)
+        for call, index in zip(calls, placed, strict=True)
+    )
+    return Splice(
+        _rewrite(statement, select, calls, placed, appended),
+        spliced,
+        len(appended.columns),
+        digest(statement),
+    )
+
+
+def _refusal(call: Call, place: str) -> UnsupportedStatement:
+    return UnsupportedStatement(
+        f"{call.function.name}: a call {place} is not supported yet; call it as an item "
+        "of its own in the outermost select list"
+    )
+
+
+def _place(statement: Statement, select: Select, call: Call) -> int:
+    """The index of the item that is this call, its alias aside."""
+    for index, item in enumerate(select.items):
+        if item.first <= call.first and call.last <= item.last:
+            if item.first == call.first and _is_alias(statement, call, item):
+                return index
+            inside = "inside an expression of the select list"
+            raise _refusal(call, _within(statement, call, item.first) or inside)
+    for clause in select.clauses:
+        if clause.first <= call.first <= clause.last:
+            words = clause.keyword.decode()
+            words += " BY" if words in ("GROUP", "ORDER") else ""
+            within = _within(statement, call, clause.first)
+            raise _refusal(call, within or f"in the {words} clause")
+    raise _refusal(call, "in a common table expression")
+
+
+def _within(statement: Statement, call: Call, start: int) -> str | None:
+    """What encloses a call between `start` and itself, if it is worth a name."""
+    for i in range(call.first - 1, start - 1, -1):
+        closing = statement.closing.get(i)
+        if closing is not None and closing > call.last:
+            first = statement.tokens[i + 1]
+            if first.kind is Kind.WORD and first.text in (b"SELECT", b"WITH"):
+                return "in a subquery"
+    return None
+
+
+def _is_alias(statement: Statement, call: Call, item: Item) -> bool:
+    """Whether what stands behind the call in its item is nothing but an alias."""
+    rest = statement.tokens[call.last + 1 : item.last + 1]
+    if rest and rest[0].kind is Kind.WORD and rest[0].text == b"AS":
+        rest = rest[1:]
+        if not rest:
+            return False
+    if not rest:
+        return True
+    return len(rest) == 1 and rest[0].kind in (Kind.WORD, Kind.QUOTED, Kind.STRING)
+
+
+def _name(statement: Statement, call: Call, item: Item) -> bytes:
+    """The name by which other clauses can mean this item."""
+    if item.last == call.last:
+        return statement.source(call.first, call.last).lower()
+    alias = statement.tokens[item.last]
+    return identifier(alias, statement.sql)
+
+
+def _refuse_dependence(
+    statement: Statement, select: Select, calls: list[Call], placed: list[int]
+) -> None:
+    """Refuse what sorts, groups or filters by a call's result, by name or position."""
+    stars = [i for i, item in enumerate(select.items) if item.is_star]
+    known = stars[0] if stars else len(select.items)
+    for clause in select.clauses:
+        if clause.keyword not in SEES_ALIASES:
+            continue
+        keyword = clause.keyword.decode()
+        keyword += " BY" if keyword in ("GROUP", "ORDER") else ""
+        for call, index in zip(calls, placed, strict=True):
+            name = _name(statement, call, select.items[index])
+            if mentions(statement, clause.first + 1, clause.last, name):
+                raise _refusal(call, f"that {keyword} depends on")
+        for position in positions(statement, clause):
+            if position - 1 in placed and position <= known:
+                call = calls[placed.index(position - 1)]
+                raise _refusal(call, f"that {keyword} depends on")
+            if position > known and (stars or position > len(select.items)):
+                raise UnsupportedStatement(
+                    f"{calls[0].function.name}: {keyword} {position} cannot be told "
+                    "from a call's column; sort by a column's name"
+                )
+    for call, index in zip(calls, placed, strict=True):
+        name = _name(statement, call, select.items[index])
+        for item in select.items:
+            if _has_subquery(statement, item) and mentions(
+                statement, item.first, item.last, name
+            ):
+                raise _refusal(call, "that a subquery of the select list depends on")
+
+
+def _has_subquery(statement: Statement, item: Item) -> bool:
+    return any(
+        statement.tokens[i].text == b"SELECT" for i in range(item.first, item.last + 1)
+    )
+
+
+def _refuse_assignments(statement: Statement, calls: list[Call]) -> None:
+    """Refuse arguments whose value depends on when a user variable is assigned."""
+    if not any(t.kind is Kind.MARK and t.text == b":=" for t in statement.tokens):
+        return
+    for call in calls:
+        for token in statement.tokens[call.first : call.last + 1]:
+            if token.text == b":=" or token.kind is Kind.VARIABLE:
+                raise _refusal(call, "on a user variable that the same statement assigns")
+
+
+class _Appended:
+    """The columns that are added at the end of the select list."""
+
+    def __init__(self) -> None:
+        self.columns: list[bytes] = []
+        self._shared: dict[bytes, int] = {}
+
+    def add(self, expression: bytes, *, can_share: bool) -> int:
+        """The index of the expression's column.
+
+        Columns and literals are the same wherever they stand; RAND() is not.
+        """
+        if can_share and expression in self._shared:
+            return self._shared[expression]
+        self.columns.append(expression)
+        index = len(self.columns) - 1
+        if can_share:
+            self._shared[expression] = index
+        return index
+
+
+def _as_utf8(expression: bytes) -> bytes:
+    """The server's own conversion to a string, as bytes that no session charset touches.
+
+    Binary values stay as they are and are checked here: the servers turn what is not
+    UTF-8 into '?' (MariaDB) or NULL (MySQL), and both would be a wrong answer.
+    """
+    return (
+        b"IF(CHARSET(%b)='binary',CAST(%b AS BINARY),"
+        b"CAST(CONVERT(%b USING utf8mb4) AS BINARY))"
+    ) % (expression, expression, expression)
+
+
+def _splice_call(
+    statement: Statement, select: Select, call: Call, index: int, appended: _Appended
+) -> SplicedCall:
+    expressions = [statement.source(*argument) for argument in call.arguments]
+    simple = [_is_simple(statement, *argument) for argument in call.arguments]
+    text = appended.add(_as_utf8(expressions[0]), can_share=simple[0])
+    language: str | int | None = _literal_language(statement, call)
+    if language is None:
+        language = appended.add(_as_utf8(expressions[1]), can_share=simple[1])
+    batch_size: int | None = MAX_BATCH_SIZE
+    column: int | None = None
+    if len(expressions) == 3:
+        batch_size = _literal_batch_size(statement, call)
+        if batch_size is None:
+            column = appended.add(expressions[2], can_share=simple[2])
+    return SplicedCall(
+        function=call.function,
+        column=_column(select, call, index),
+        text=text,
+        language=language,
+        batch_size=batch_size or MAX_BATCH_SIZE,
+        batch_size_column=column,
+    )
+
+
+def _is_simple(statement: Statement, first: int, last: int) -> bool:
+    """Whether an expression is a column or a literal: the same wherever it stands."""
+    return all(
+        token.kind in (Kind.WORD, Kind.QUOTED, Kind.STRING, Kind.NUMBER)
+        or token.text == b"."
+        for token in statement.tokens[first : last + 1]
+    )
+
+
+def _column(select: Select, call: Call, index: int) -> int:
+    if not any(item.is_star for item in select.items[:index]):
+        return index
+    if any(item.is_star for item in select.items[index:]):
+        raise _refusal(call, "between two * of the select list")
+    return index - len(select.items)
+
+
+def _literal_language(statement: Statement, call: Call) -> str | None:
+    """The language when it is written out; None when the server has to say it."""
+    first, last = call.arguments[1]
+    token = statement.tokens[first]
+    if first != last or token.kind is not Kind.STRING:
+        return None
+    match = _LITERAL_LANGUAGE.fullmatch(token.text)
+    language = match[2].decode() if match else ""
+    if language not in LANGUAGES:
+        raise wrong_language(call.function.name)
+    return language
+
+
+def _literal_batch_size(statement: Statement, call: Call) -> int | None:
+    """max_batch_size when it is written out; None when the server has to say it."""
+    first, last = call.arguments[2]
+    token = statement.tokens[first]
+    if first != last or token.kind not in (Kind.NUMBER, Kind.STRING):
+        return None
+    if token.kind is Kind.STRING or not 1 <= int(token.text) <= MAX_BATCH_SIZE:
+        raise wrong_batch_size(call.function.name)
+    return int(token.text)
+
+
+def _rewrite(
+    statement: Statement,
+    select: Select,
+    calls: list[Call],
+    placed: list[int],
+    appended: _Appended,
+) -> bytes:
+    """The user's statement with the calls' spans replaced and the list prolonged."""
+    sql, tokens = statement.sql, statement.tokens
+    edits: list[tuple[int, int, bytes]] = []
+    for call, index in zip(calls, placed, strict=True):
+        item = select.items[index]
+        text = _PLACEHOLDERS[call.function.result]
+        if item.last == call.last:
+            text += b" AS " + quote_name(_generated_name(statement, call))
+        edits.append((tokens[call.first].start, tokens[call.last].end, text))
+    end = tokens[select.items[-1].last].end
+    edits.append((end, end, b"".join(b"," + column for column in appended.columns)))
+    return replace_spans(sql, edits)
+
+
+def _generated_name(statement: Statement, call: Call) -> bytes:
+    """The name that the server gives an item without an alias: its own text."""
+    start = statement.tokens[call.first].start
+    return statement.sql[start : statement.tokens[call.last].end]
+
+
+def quote_name(name: bytes) -> bytes:
+    """A name between back quotes, which every sql_mode understands."""
+    return b"`" + name.replace(b"`", b"``") + b"`"
+
+
+def replace_spans(sql: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    """The statement with spans (start, end, text) replaced; spans do not overlap."""
+    parts, pos = [], 0
+    for start, end, text in sorted(edits, key=lambda edit: edit[:2]):
+        parts += [sql[pos:start], text]
+        pos = end
+    parts.append(sql[pos:])
+    return b"".join(parts)

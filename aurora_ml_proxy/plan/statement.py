@@ -1,0 +1,90 @@
+"""The entry: a statement's bytes to a Plan, to nothing of ours, or to one clear error."""
+
+from collections.abc import Mapping
+
+from aurora_ml_proxy.errors import UnsupportedPrepare, UnsupportedStatement
+from aurora_ml_proxy.functions import FUNCTIONS, Function
+from aurora_ml_proxy.plan.calls import Call, find_calls
+from aurora_ml_proxy.plan.dialect import Dialect
+from aurora_ml_proxy.plan.plan import Plan
+from aurora_ml_proxy.plan.select import read_select
+from aurora_ml_proxy.plan.splice import splice
+from aurora_ml_proxy.plan.tokens import Kind, Statement, Unreadable, read_statement
+
+
+def plan_statement(
+    sql: bytes, dialect: Dialect, functions: Mapping[str, Function] = FUNCTIONS
+) -> Plan | None:
+    """How to answer this statement; None: it calls none of ours, so the server answers.
+
+    A statement that cannot be read is the server's to judge as well: it cannot succeed.
+    Raises: ProxyError, one clear error for a call that cannot be answered.
+    """
+    try:
+        statement = read_statement(sql, dialect)
+        calls = find_calls(statement, functions)
+    except Unreadable:
+        return None
+    if not calls:
+        return None
+    _refuse_several_statements(statement, calls)
+    _refuse_nesting(calls)
+    select = read_select(statement)
+    if select is None or not select.items:
+        raise UnsupportedStatement(
+            f"{calls[0].function.name}: a call in {_kind_of(statement)} is "
+            "not supported yet; call it in the select list of a SELECT"
+        )
+    return splice(statement, select, calls)
+
+
+def refuse_prepare(
+    sql: bytes, dialect: Dialect, functions: Mapping[str, Function] = FUNCTIONS
+) -> None:
+    """Refuse a server-side prepared statement that calls one of ours.
+
+    Raises: UnsupportedPrepare, at which drivers prepare on their own side.
+    """
+    try:
+        calls = find_calls(read_statement(sql, dialect), functions)
+    except Unreadable:
+        return
+    if calls:
+        raise UnsupportedPrepare(
+            f"{calls[0].function.name}: a call in a server-side prepared statement is "
+            "not supported yet; prepare on the client's side (most drivers have an "
+            "option for it)"
+        )
+
+
+def _refuse_several_statements(statement: Statement, calls: list[Call]) -> None:
+    tokens = statement.tokens
+    ends = [
+        i
+        for i, token in enumerate(tokens)
+        if token.kind is Kind.MARK and token.text == b";"
+    ]
+    if ends and any(
+        token.kind is not Kind.MARK or token.text != b";" for token in tokens[ends[0] :]
+    ):
+        raise UnsupportedStatement(
+            f"{calls[0].function.name}: a call among several statements in one packet "
+            "is not supported yet; send the statements one by one"
+        )
+
+
+def _refuse_nesting(calls: list[Call]) -> None:
+    for outer in calls:
+        for inner in calls:
+            if outer.first < inner.first < outer.last:
+                raise UnsupportedStatement(
+                    f"{inner.function.name}: a call inside the arguments of another "
+                    "call is not supported yet"
+                )
+
+
+def _kind_of(statement: Statement) -> str:
+    for token in statement.tokens:
+        if token.kind is Kind.WORD:
+            return f"the statement {token.text.decode('latin-1')}"
+    return "a parenthesized SELECT"

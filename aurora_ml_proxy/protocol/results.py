@@ -1,0 +1,194 @@
+"""The parts of a result set that the proxy reads and makes: definitions, OK, EOF, ERR.
+
+Source: MySQL manual, "Protocol::ColumnDefinition41", "OK_Packet", "ERR_Packet";
+MariaDB Knowledge Base, "Result Set Packets" (extended metadata).
+"""
+
+from dataclasses import dataclass
+
+from aurora_ml_proxy.errors import MalformedPacket, ProxyError
+from aurora_ml_proxy.protocol.packets import (
+    read_lenenc,
+    read_lenenc_bytes,
+    write_lenenc_bytes,
+)
+from aurora_ml_proxy.protocol.vocabulary import (
+    CLIENT_DEPRECATE_EOF,
+    CLIENT_OPTIONAL_RESULTSET_METADATA,
+    MAX_PAYLOAD,
+    Capabilities,
+    MariaDBCapabilities,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the two peers negotiated about the shape of result sets."""
+
+    capabilities: Capabilities
+    mariadb_capabilities: MariaDBCapabilities
+
+    @property
+    def sends_eof(self) -> bool:
+        """Whether an EOF packet stands behind the column definitions."""
+        return not self.capabilities & CLIENT_DEPRECATE_EOF
+
+    @property
+    def count_has_flag(self) -> bool:
+        """Whether a byte behind the column count says if definitions follow."""
+        return bool(
+            self.capabilities & CLIENT_OPTIONAL_RESULTSET_METADATA
+            or self.mariadb_capabilities & MariaDBCapabilities.CACHE_METADATA
+        )
+
+    @property
+    def has_extended_metadata(self) -> bool:
+        """Whether a definition has MariaDB's extra string behind the names."""
+        return bool(self.mariadb_capabilities & MariaDBCapabilities.EXTENDED_METADATA)
+
+    @property
+    def has_progress(self) -> bool:
+        """Whether an ERR of number 65535 is a progress report."""
+        return bool(self.mariadb_capabilities & MariaDBCapabilities.PROGRESS)
+
+    def is_terminator(self, payload: bytes) -> bool:
+        """Whether this packet, found among rows, ends them."""
+        limit = 9 if self.sends_eof else MAX_PAYLOAD
+        return payload[:1] == b"\xfe" and len(payload) < limit
+
+    def is_progress(self, payload: bytes) -> bool:
+        """Whether this is a progress report, which looks like an ERR."""
+        return self.has_progress and payload[:3] == b"\xff\xff\xff"
+
+
+def is_error(payload: bytes) -> bool:
+    """Whether this is an ERR packet (no row starts with 0xFF)."""
+    return payload[:1] == b"\xff"
+
+
+def error_number(payload: bytes) -> int:
+    """The errno of an ERR packet."""
+    return int.from_bytes(payload[1:3], "little")
+
+
+def read_column_count(payload: bytes, layout: Layout) -> tuple[int, bool]:
+    """The number of columns, and whether their definitions follow."""
+    count, pos = read_lenenc(payload, 0)
+    if count is None:
+        raise MalformedPacket("a result set without a column count")
+    follows = not (layout.count_has_flag and payload[pos : pos + 1] == b"\0")
+    return count, follows
+
+
+def write_column_count(count: int, payload: bytes) -> bytes:
+    """The column count packet with another count; its flag stays."""
+    _, pos = read_lenenc(payload, 0)
+    if count >= 0xFB:
+        return b"\xfc" + count.to_bytes(2, "little") + payload[pos:]
+    return bytes((count,)) + payload[pos:]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDefinition:
+    """A column definition, cut where the proxy edits it."""
+
+    names: bytes
+    """Catalog, schema, table, org_table, name and org_name, as they came."""
+    extended: bytes
+    """MariaDB's extended metadata with its length, or nothing."""
+    charset: int
+    """A collation id."""
+    length: int
+    """The display width, in bytes of the result's character set."""
+    type: int
+    flags: int
+    decimals: int
+
+    def write(self) -> bytes:
+        """The payload of the packet."""
+        return (
+            self.names
+            + self.extended
+            + b"\x0c"
+            + self.charset.to_bytes(2, "little")
+            + self.length.to_bytes(4, "little")
+            + bytes((self.type,))
+            + self.flags.to_bytes(2, "little")
+            + bytes((self.decimals, 0, 0))
+        )
+
+
+def read_column_definition(payload: bytes, layout: Layout) -> ColumnDefinition:
+    """Read a ColumnDefinition41. Raises: MalformedPacket."""
+    pos = 0
+    for _ in range(6):
+        _, pos = read_lenenc_bytes(payload, pos)
+    start = pos
+    if layout.has_extended_metadata:
+        _, pos = read_lenenc_bytes(payload, pos)
+    fixed = payload[pos + 1 : pos + 11]
+    if len(fixed) < 10:
+        raise MalformedPacket("a column definition is cut off")
+    return ColumnDefinition(
+        names=payload[:start],
+        extended=payload[start:pos],
+        charset=int.from_bytes(fixed[0:2], "little"),
+        length=int.from_bytes(fixed[2:6], "little"),
+        type=fixed[6],
+        flags=int.from_bytes(fixed[7:9], "little"),
+        decimals=fixed[9],
+    )
+
+
+def add_warnings(terminator: bytes, count: int, layout: Layout) -> bytes:
+    """The EOF or OK that ends the rows, with `count` more warnings (65,535 at most)."""
+    if not count:
+        return terminator
+    if layout.sends_eof:
+        at = 1
+    else:
+        _, pos = read_lenenc(terminator, 1)
+        _, pos = read_lenenc(terminator, pos)
+        at = pos + 2
+    before = int.from_bytes(terminator[at : at + 2], "little")
+    total = min(before + count, 0xFFFF)
+    return terminator[:at] + total.to_bytes(2, "little") + terminator[at + 2 :]
+
+
+def read_status(terminator: bytes, layout: Layout) -> int:
+    """The server status in the EOF or OK that ends the rows."""
+    if layout.sends_eof:
+        return int.from_bytes(terminator[3:5], "little")
+    return read_ok_status(terminator)
+
+
+def read_ok_status(payload: bytes) -> int:
+    """The server status in an OK packet, whichever its first byte."""
+    _, pos = read_lenenc(payload, 1)
+    _, pos = read_lenenc(payload, pos)
+    return int.from_bytes(payload[pos : pos + 2], "little")
+
+
+def write_error(error: ProxyError, *, with_sqlstate: bool = True) -> bytes:
+    """The ERR packet of an error.
+
+    Args:
+        with_sqlstate: not before the greeting, where the client's protocol is unknown.
+    """
+    state = b"#" + error.kind.sqlstate.encode() if with_sqlstate else b""
+    message = error.message.encode("utf-8")
+    return b"\xff" + error.kind.errno.to_bytes(2, "little") + state + message
+
+
+def read_text_row(payload: bytes) -> list[bytes | None]:
+    """The values of a text protocol row."""
+    values, pos = [], 0
+    while pos < len(payload):
+        value, pos = read_lenenc_bytes(payload, pos)
+        values.append(value)
+    return values
+
+
+def write_text_row(values: list[bytes | None]) -> bytes:
+    """A text protocol row."""
+    return b"".join(write_lenenc_bytes(value) for value in values)

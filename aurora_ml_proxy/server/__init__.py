@@ -1,0 +1,1 @@
+"""Listener, links, TLS, the admin endpoint: sockets live here and nowhere else."""

@@ -1,0 +1,81 @@
+"""Open a connection to the upstream."""
+
+import asyncio
+import os
+import pwd
+import socket
+from typing import Any
+
+from aurora_ml_proxy.config import ConfigError, Upstream
+from aurora_ml_proxy.errors import UpstreamUnavailable
+
+_TRUSTED_USERS = frozenset(("root", "mysql"))
+
+
+def refuse_trusted_socket(upstream: Upstream) -> None:
+    """Refuse a unix socket when we run as a user whom servers trust by their uid.
+
+    unix_socket and auth_socket accounts would let every client in without a password.
+    Raises: ConfigError.
+    """
+    if upstream.socket is None:
+        return
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return
+    if user in _TRUSTED_USERS:
+        raise ConfigError(
+            f"upstream.socket: refused while the proxy runs as {user}, whom the server "
+            "trusts without a password; run it as another user, or set upstream.host"
+        )
+
+
+async def dial(upstream: Upstream) -> socket.socket:
+    """A connected socket. Raises: UpstreamUnavailable."""
+    try:
+        async with asyncio.timeout(upstream.connect_timeout_s):
+            if upstream.socket is not None:
+                return await _connect(socket.AF_UNIX, str(upstream.socket))
+            return await _connect_tcp(upstream.host, upstream.port)
+    except TimeoutError:
+        reason = f"no answer within {upstream.connect_timeout_s:g} s"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    where = upstream.socket or f"{upstream.host}:{upstream.port}"
+    raise UpstreamUnavailable(
+        f"aurora-ml-proxy can't connect to its MySQL server on '{where}' ({reason})"
+    )
+
+
+async def _connect_tcp(host: str, port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    last_error: OSError = OSError(f"no address for {host}")
+    for family, _, _, _, address in infos:
+        try:
+            sock = await _connect(family, address)
+        except OSError as error:
+            last_error = error
+            continue
+        set_options(sock)
+        return sock
+    raise last_error
+
+
+async def _connect(family: int, address: Any) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def set_options(sock: socket.socket) -> None:
+    """Send at once, and notice a peer whose machine is gone."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

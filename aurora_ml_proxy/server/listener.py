@@ -1,0 +1,153 @@
+"""The listening sockets: accept, count, turn away, drain."""
+
+import asyncio
+import logging
+import os
+import socket
+import stat
+from pathlib import Path
+
+from aurora_ml_proxy import metrics
+from aurora_ml_proxy.config import ConfigError, Listen
+from aurora_ml_proxy.errors import ShuttingDown, TooManyConnections
+from aurora_ml_proxy.server.connection import Connection, turn_away
+from aurora_ml_proxy.server.dial import set_options
+from aurora_ml_proxy.server.service import Service
+from aurora_ml_proxy.server.tasks import TaskSet
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+_ACCEPTS_AT_ONCE = 64
+"""Connections taken from the queue before other events have their turn."""
+
+
+class Listener:
+    """Accepts clients, and knows the connections that it made of them."""
+
+    def __init__(self, service: Service, tasks: TaskSet) -> None:
+        self.service = service
+        """For new connections; replaced on reload."""
+        self.is_draining = False
+        self.upstream_is_up: bool | None = None
+        """What the last connection found, for /readyz."""
+        self.addresses: list[str] = []
+        self._tasks = tasks
+        self._sockets: list[socket.socket] = []
+        self._socket_path: Path | None = None
+        self._connections: set[Connection] = set()
+        self._empty = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Start to accept. Raises: ConfigError when an address cannot be had."""
+        settings = self.service.settings.listen
+        try:
+            await self._listen_tcp(settings)
+            if settings.socket is not None:
+                self._listen_unix(settings.socket)
+        except OSError as error:
+            self.stop_listening()
+            raise ConfigError(
+                f"listen: {settings.socket or settings.host}:{settings.port}: "
+                f"{error.strerror or error}"
+            ) from None
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            loop.add_reader(sock.fileno(), self._accept, sock)
+
+    async def _listen_tcp(self, settings: Listen) -> None:
+        loop = asyncio.get_running_loop()
+        infos = await loop.getaddrinfo(
+            settings.host,
+            settings.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )
+        for family, _, _, _, address in dict.fromkeys(infos):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            self._sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(address)
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+            host, port = sock.getsockname()[:2]
+            self.addresses.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+    def _listen_unix(self, path: Path) -> None:
+        if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+            path.unlink()  # left by a process that did not end properly
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sockets.append(sock)
+        sock.bind(str(path))
+        self._socket_path = path
+        os.chmod(path, 0o777)  # as mysqld's: the login decides who gets in
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+        self.addresses.append(str(path))
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                sock, _ = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionError):
+                return
+            except OSError as error:  # out of file descriptors
+                log.error("cannot accept a client: %s", error.strerror)
+                return
+            sock.setblocking(False)
+            set_options(sock)
+            limit = self.service.settings.listen.max_connections
+            if len(self._connections) >= limit:
+                self._tasks.spawn(
+                    turn_away(sock, TooManyConnections("Too many connections"))
+                )
+            elif self.is_draining:
+                error_ = ShuttingDown("Server shutdown in progress")
+                self._tasks.spawn(turn_away(sock, error_))
+            else:
+                connection = Connection(sock, self.service)
+                self._connections.add(connection)
+                self._empty.clear()
+                self._tasks.spawn(self._run(connection))
+
+    async def _run(self, connection: Connection) -> None:
+        metrics.CONNECTIONS.inc()
+        try:
+            await connection.run()
+        finally:
+            metrics.CONNECTIONS.dec()
+            self._connections.discard(connection)
+            if connection.upstream_is_up is not None:
+                self.upstream_is_up = connection.upstream_is_up
+            if not self._connections:
+                self._empty.set()
+
+    def stop_listening(self) -> None:
+        """Take no new clients."""
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            if sock.fileno() >= 0:
+                loop.remove_reader(sock.fileno())
+            sock.close()
+        self._sockets.clear()
+        if self._socket_path is not None:
+            self._socket_path.unlink(missing_ok=True)
+            self._socket_path = None
+
+    async def drain(self) -> None:
+        """Let commands and transactions end, for `listen.drain_timeout_s` at most."""
+        self.is_draining = True
+        self.stop_listening()
+        for connection in list(self._connections):
+            connection.drain()
+        try:
+            async with asyncio.timeout(self.service.settings.listen.drain_timeout_s):
+                while self._connections:
+                    self._empty.clear()
+                    await self._empty.wait()
+        except TimeoutError:
+            log.warning("drain timeout: %d connections cut", len(self._connections))
+            for connection in list(self._connections):
+                connection.close()

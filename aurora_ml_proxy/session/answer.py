@@ -1,0 +1,292 @@
+"""Answer one statement that may be ours, while the session holds the client back."""
+
+import asyncio
+import logging
+import re
+import time
+from dataclasses import dataclass
+
+from aurora_ml_proxy import metrics
+from aurora_ml_proxy.errors import MalformedPacket, ProxyError, UpstreamLost
+from aurora_ml_proxy.evaluate.engine import Engine
+from aurora_ml_proxy.evaluate.evaluation import (
+    Evaluation,
+    Policy,
+    Spawn,
+    StatementWarning,
+)
+from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
+from aurora_ml_proxy.plan.plan import Splice
+from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
+from aurora_ml_proxy.protocol.attributes import NO_ATTRIBUTES, split_attributes
+from aurora_ml_proxy.protocol.commands import Piece
+from aurora_ml_proxy.protocol.packets import packet_count, write_packet
+from aurora_ml_proxy.protocol.results import (
+    Layout,
+    error_number,
+    is_error,
+    read_column_count,
+    read_status,
+    read_text_row,
+    write_error,
+)
+from aurora_ml_proxy.protocol.vocabulary import CLIENT_QUERY_ATTRIBUTES, Commands
+from aurora_ml_proxy.session.inbox import Inbox
+from aurora_ml_proxy.session.ports import Port
+from aurora_ml_proxy.splice.rows import SplicedResult
+
+log = logging.getLogger(__name__)
+
+WINDOW_BYTES = 8 << 20
+"""Bytes of rows that wait for answers before reading stops, to keep memory flat."""
+
+SIP_S = 15.0
+"""Seconds after which more is read although the window is full: an upstream that cannot
+write for net_write_timeout (60 s by default) would hang up."""
+
+ER_PARSE_ERROR = 1064
+
+_READS_DIAGNOSTICS = re.compile(
+    rb"found_rows|row_count|warning_count|error_count", re.IGNORECASE
+)
+
+_COM_QUERY = bytes((Commands.COM_QUERY,))
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What an answered statement leaves behind in its session."""
+
+    status: int | None = None
+    """The server status, when the upstream answered."""
+    warnings: tuple[StatementWarning, ...] = ()
+    """What SHOW WARNINGS has to add."""
+    warning_count: int = 0
+
+
+class Answerer:
+    """Answers the statements of one session, one at a time."""
+
+    def __init__(
+        self,
+        client: Port,
+        upstream: Port,
+        layout: Layout,
+        dialect: Dialect,
+        engine: Engine,
+        policy: Policy,
+        spawn: Spawn,
+    ) -> None:
+        self._client = client
+        self._upstream = upstream
+        self._layout = layout
+        self._dialect = dialect
+        self._engine = engine
+        self._policy = policy
+        self._spawn = spawn
+        self._evaluation: Evaluation | None = None
+
+    async def answer(self, piece: Piece, inbox: Inbox) -> Outcome | None:
+        """Answer a COM_QUERY or COM_STMT_PREPARE that names an ML function.
+
+        Args:
+            inbox: the upstream's stream; all commands before this one are answered.
+        Returns: None when the statement is none of ours: pass it on.
+        Raises: UpstreamLost.
+        """
+        assert piece.statement is not None
+        seq = packet_count(1 + len(piece.statement))
+        try:
+            attributes, sql = b"", piece.statement
+            if piece.command == Commands.COM_QUERY:
+                attributes, sql = split_attributes(sql, self._layout.capabilities)
+            dialect = self._dialect
+            if depends_on_session(sql):
+                dialect = await self._ask_dialect(sql, inbox)
+            if piece.command == Commands.COM_STMT_PREPARE:
+                refuse_prepare(sql, dialect)
+                return None
+            plan = plan_statement(sql, dialect)
+        except UpstreamLost:
+            raise
+        except MalformedPacket:
+            return None
+        except ProxyError as error:
+            metrics.STATEMENTS.labels("refused").inc()
+            log.info("ml statement refused errno=%d", error.kind.errno)
+            self._send_error(error, seq)
+            return Outcome()
+        if plan is None:
+            return None
+        return await self._splice(plan, attributes, seq, inbox)
+
+    def interrupt(self, error: ProxyError) -> None:
+        """Let the statement that waits for answers fail, if there is one."""
+        if self._evaluation is not None:
+            self._evaluation.failure = error
+            self._evaluation.wake()
+
+    def _send_error(self, error: ProxyError, seq: int) -> None:
+        self._client.write(write_packet(write_error(error), seq))
+
+    async def _ask_dialect(self, sql: bytes, inbox: Inbox) -> Dialect:
+        """Ask the upstream how it reads this session's statements."""
+        if _READS_DIAGNOSTICS.search(sql):
+            # To ask would change what the statement is about to read. Without our
+            # question the text cannot be cut; the upstream fails it, harmlessly.
+            raise MalformedPacket("a statement that reads the diagnostics")
+        query = b"SELECT CAST(CONCAT(@@character_set_client,' ',@@sql_mode) AS BINARY)"
+        attributes = b""
+        if self._layout.capabilities & CLIENT_QUERY_ATTRIBUTES:
+            attributes = NO_ATTRIBUTES
+        self._upstream.write(write_packet(_COM_QUERY + attributes + query, 0))
+        rows = await self._read_rows(inbox)
+        charset, _, modes = (rows[0][0] or b"").decode().partition(" ")
+        mode_set = set(modes.split(","))
+        return Dialect(
+            charset=charset,
+            ansi_quotes="ANSI_QUOTES" in mode_set,
+            no_backslash_escapes="NO_BACKSLASH_ESCAPES" in mode_set,
+            is_mariadb=self._dialect.is_mariadb,
+            version=self._dialect.version,
+        )
+
+    async def _read_rows(self, inbox: Inbox) -> list[list[bytes | None]]:
+        """The rows of a query of our own."""
+        first = await _next(inbox)
+        if is_error(first):
+            raise MalformedPacket("the upstream refuses to name its sql_mode")
+        count, follows = read_column_count(first, self._layout)
+        for _ in range((count if follows else 0) + self._layout.sends_eof):
+            await _next(inbox)
+        rows = []
+        while not self._layout.is_terminator(payload := await _next(inbox)):
+            if is_error(payload):
+                raise MalformedPacket("the upstream refuses to name its sql_mode")
+            rows.append(read_text_row(payload))
+        return rows
+
+    async def _splice(
+        self, plan: Splice, attributes: bytes, seq: int, inbox: Inbox
+    ) -> Outcome | None:
+        """Stream the upstream's rows through, with the answers in them.
+
+        Returns: None when the upstream could not parse the statement: let it judge the
+            user's own text, so that its message speaks of that.
+        """
+        started = time.perf_counter()
+        evaluation = Evaluation(
+            self._engine,
+            self._policy,
+            plan.calls[0].function.name,
+            self._spawn,
+            inbox.wake,
+        )
+        result = SplicedResult(plan, self._layout, evaluation.ask, seq)
+        self._evaluation = evaluation
+        self._upstream.write(write_packet(_COM_QUERY + attributes + plan.statement, 0))
+        outcome = "ok"
+        try:
+            await self._stream(result, evaluation, inbox)
+            if result.error is not None:
+                outcome = f"upstream error {error_number(result.error)}"
+                if error_number(result.error) == ER_PARSE_ERROR and result.seq == seq:
+                    return None
+                self._client.write(write_packet(result.error, result.seq))
+            else:
+                self._client.write(result.finish(evaluation.warning_count))
+        except ProxyError as error:
+            outcome = f"error {error.kind.errno}"
+            if isinstance(error, UpstreamLost):
+                raise
+            evaluation.cancel()
+            self._send_error(error, result.seq)
+            await self._read_to_the_end(result, inbox)
+        except asyncio.CancelledError:
+            outcome = "client left"
+            raise
+        finally:
+            evaluation.cancel()
+            self._evaluation = None
+            self._upstream.resume_reading()
+            metrics.STATEMENTS.labels("ok" if outcome == "ok" else "failed").inc()
+            log.info(
+                "ml statement digest=%s plan=splice rows=%d texts=%d calls=%d ms=%.1f "
+                "outcome=%s",
+                plan.digest,
+                result.rows,
+                evaluation.texts,
+                evaluation.calls,
+                (time.perf_counter() - started) * 1000,
+                outcome,
+            )
+        status = None
+        if result.terminator is not None:
+            status = read_status(result.terminator, self._layout)
+        failed = outcome != "ok"
+        return Outcome(
+            status,
+            () if failed else tuple(evaluation.warnings),
+            0 if failed else evaluation.warning_count,
+        )
+
+    async def _stream(
+        self, result: SplicedResult, evaluation: Evaluation, inbox: Inbox
+    ) -> None:
+        """Read, ask and pass on, until every row is out or the upstream's error is in."""
+        while True:
+            for packet in inbox.packets():
+                result.feed(packet.payload)
+            if result.has_ended:
+                evaluation.flush()
+            if evaluation.failure is not None:
+                raise evaluation.failure
+            if data := result.take_ready():
+                self._client.write(data)
+            if result.has_ended and not result.is_waiting:
+                return
+            if inbox.has_ended and not result.has_ended:
+                raise UpstreamLost("Lost connection to the upstream during query")
+            await self._wait(result, evaluation, inbox)
+
+    async def _wait(
+        self, result: SplicedResult, evaluation: Evaluation, inbox: Inbox
+    ) -> None:
+        """Wait for more rows, for answers, or for the client to take what it has."""
+        has_room = result.pending_bytes < WINDOW_BYTES and not evaluation.is_saturated
+        if self._client.is_full:
+            self._upstream.pause_reading()
+            await inbox.until_woken()
+        elif has_room:
+            self._upstream.resume_reading()
+            await inbox.until_woken()
+        else:
+            if not evaluation.in_flight:
+                evaluation.flush()
+            self._upstream.pause_reading()
+            try:
+                async with asyncio.timeout(SIP_S):
+                    await inbox.until_woken()
+            except TimeoutError:
+                self._upstream.resume_reading()
+                await inbox.until_woken()
+
+    async def _read_to_the_end(self, result: SplicedResult, inbox: Inbox) -> None:
+        """Read what the upstream still sends of a statement that has failed."""
+        result.discard()
+        self._upstream.resume_reading()
+        while True:
+            for packet in inbox.packets():
+                result.feed(packet.payload)
+            if result.has_ended:
+                return
+            if inbox.has_ended:
+                raise UpstreamLost("Lost connection to the upstream during query")
+            await inbox.until_woken()
+
+
+async def _next(inbox: Inbox) -> bytes:
+    packet = await inbox.read_packet()
+    if packet is None:
+        raise UpstreamLost("Lost connection to the upstream during query")
+    return packet.payload

@@ -1,0 +1,83 @@
+"""SHOW WARNINGS after a statement that the proxy added warnings to.
+
+The server holds its own warnings and cannot be given ours, so its answer is passed on
+with our rows at the end.
+"""
+
+import re
+
+from aurora_ml_proxy.errors import UpstreamLost
+from aurora_ml_proxy.evaluate.evaluation import StatementWarning
+from aurora_ml_proxy.protocol.packets import packet_count, write_packet
+from aurora_ml_proxy.protocol.results import (
+    Layout,
+    is_error,
+    read_column_count,
+    read_text_row,
+    write_text_row,
+)
+from aurora_ml_proxy.session.inbox import Inbox
+from aurora_ml_proxy.session.ports import Port
+
+_SHOW = re.compile(
+    rb"\s*show\s+(?:warnings|(?P<count>count\s*\(\s*\*\s*\)\s*warnings))\s*;?\s*\Z",
+    re.IGNORECASE,
+)
+
+_KEEPS = re.compile(rb"\s*(?:show\s+(?:warnings|errors|count)|get\s)", re.IGNORECASE)
+
+
+def is_show_warnings(sql: bytes) -> bool:
+    """Whether this is SHOW WARNINGS or SHOW COUNT(*) WARNINGS."""
+    return _SHOW.match(sql) is not None
+
+
+def keeps_warnings(sql: bytes) -> bool:
+    """Whether the warnings are still there after this statement."""
+    return _KEEPS.match(sql) is not None
+
+
+async def show_warnings(
+    sql: bytes,
+    warnings: tuple[StatementWarning, ...],
+    warning_count: int,
+    client: Port,
+    layout: Layout,
+    inbox: Inbox,
+) -> None:
+    """Pass the upstream's answer to SHOW WARNINGS on, with ours in it.
+
+    Raises: UpstreamLost.
+    """
+    match = _SHOW.match(sql)
+    seq, before_rows = 1, 1
+    first = True
+    while True:
+        packet = await inbox.read_packet()
+        if packet is None:
+            raise UpstreamLost("Lost connection to the upstream during query")
+        payloads = [packet.payload]
+        is_last = is_error(packet.payload)
+        if first:
+            count, follows = read_column_count(packet.payload, layout)
+            before_rows += (count if follows else 0) + layout.sends_eof
+            first = False
+        elif before_rows <= 0 and layout.is_terminator(packet.payload):
+            is_last = True
+            if match and not match["count"]:
+                payloads = [_row(warning) for warning in warnings] + payloads
+        elif before_rows <= 0 and match and match["count"]:
+            server = int(read_text_row(packet.payload)[0] or b"0")
+            payloads = [write_text_row([str(server + warning_count).encode()])]
+        before_rows -= 1
+        for payload in payloads:
+            client.write(write_packet(payload, seq))
+            seq += packet_count(len(payload))
+        if is_last:
+            return
+
+
+def _row(warning: StatementWarning) -> bytes:
+    return write_text_row(
+        [b"Warning", str(warning.errno).encode(), warning.message.encode()]
+    )

@@ -1,0 +1,259 @@
+"""The login, relayed: the upstream's greeting to the client, the client's answers back.
+
+The proxy knows no users and keeps no password. It edits capability bits, and where one
+leg has TLS and the other has not, it turns one form of a password into the other.
+"""
+
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from aurora_ml_proxy.config import Upstream
+from aurora_ml_proxy.errors import (
+    InsecureTransport,
+    MalformedPacket,
+    UnsupportedClient,
+    UpstreamTlsFailed,
+)
+from aurora_ml_proxy.protocol.login import (
+    Greeting,
+    ask_for_a_switch,
+    edit_greeting,
+    edit_handshake_response,
+    is_ssl_request,
+    offer,
+    read_auth_switch,
+    read_capabilities,
+    read_greeting,
+    read_handshake_response,
+    write_dummy_login,
+)
+from aurora_ml_proxy.protocol.passwords import (
+    decrypt_password,
+    encrypt_password,
+    public_key_pem,
+)
+from aurora_ml_proxy.protocol.results import Layout, is_error, read_ok_status
+from aurora_ml_proxy.protocol.vocabulary import CLIENT_SSL
+from aurora_ml_proxy.session.conversation import (
+    ClientClosed,
+    Conversation,
+    ReadFromClient,
+    ReadFromUpstream,
+    SendToClient,
+    SendToUpstream,
+    StartClientTls,
+    StartUpstreamTls,
+)
+
+CACHING_SHA2 = "caching_sha2_password"
+SHA256 = "sha256_password"
+_CLEAR_TEXT = frozenset(("mysql_clear_password", "dialog"))
+"""Plugins that send the password as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginPolicy:
+    """What the config says about logins."""
+
+    client_tls: bool
+    """Whether the listener has a certificate to offer."""
+    upstream_tls: str
+    """upstream.tls of the config."""
+    upstream_is_local: bool
+    """Whether the upstream's leg never leaves this machine."""
+    key: rsa.RSAPrivateKey
+    """For passwords that a client without TLS sends to an upstream with TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """What the two legs look like; an authentication depends on it."""
+
+    client_tls: bool
+    upstream_tls: bool
+    nonce: bytes
+    plugin: str
+    """The plugin that the next packets belong to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login that succeeded."""
+
+    greeting: Greeting
+    layout: Layout
+    """The capabilities that client and upstream both use."""
+    user: str
+    legs: Legs
+    status: int
+    """The server status of the upstream's OK."""
+
+
+class LoginRefused(Exception):
+    """The upstream said no, and the client has been told in the upstream's words."""
+
+
+def login(policy: LoginPolicy) -> Conversation[Login]:
+    """Relay a login from the greeting to OK.
+
+    Raises: LoginRefused, ClientClosed, UpstreamClosed, ProxyError.
+    """
+    payload = yield ReadFromUpstream()
+    if is_error(payload):  # "Too many connections", "Host is blocked"
+        yield SendToClient(payload)
+        raise LoginRefused
+    greeting = read_greeting(payload)
+    offers_tls = _offers_tls(policy, greeting)
+    offered, offered_mariadb = offer(greeting, tls=offers_tls)
+    yield SendToClient(edit_greeting(payload, greeting, offered, offered_mariadb))
+    try:
+        response_payload = yield ReadFromClient()
+        client_tls = is_ssl_request(response_payload)
+        if client_tls:
+            if not offers_tls:
+                raise UnsupportedClient(
+                    "The client asks for TLS, which the proxy did not offer"
+                )
+            yield StartClientTls()
+            response_payload = yield ReadFromClient()
+        read_capabilities(response_payload)
+    except (ClientClosed, MalformedPacket, UnsupportedClient):
+        yield from leave_quietly(greeting)
+        raise
+    response = read_handshake_response(response_payload, offered, offered_mariadb)
+    upstream_tls = _wants_upstream_tls(policy, greeting, client_tls)
+    edited = edit_handshake_response(response_payload, response, tls=upstream_tls)
+    if upstream_tls:
+        yield SendToUpstream(edited[:32])
+        yield StartUpstreamTls()
+    if response.plugin == SHA256 and client_tls != upstream_tls:
+        edited = ask_for_a_switch(edited, response)
+    yield SendToUpstream(edited)
+    legs = Legs(
+        client_tls=client_tls,
+        upstream_tls=upstream_tls,
+        nonce=greeting.nonce,
+        plugin=response.plugin or greeting.plugin,
+    )
+    answer = yield from authenticate(policy, legs)
+    if is_error(answer):
+        raise LoginRefused
+    layout = Layout(response.capabilities & ~CLIENT_SSL, response.mariadb_capabilities)
+    return Login(greeting, layout, response.user, legs, read_ok_status(answer))
+
+
+def _offers_tls(policy: LoginPolicy, greeting: Greeting) -> bool:
+    if policy.upstream_tls == "as_client":
+        return policy.client_tls and bool(greeting.capabilities & CLIENT_SSL)
+    return policy.client_tls
+
+
+def _wants_upstream_tls(
+    policy: LoginPolicy, greeting: Greeting, client_tls: bool
+) -> bool:
+    can = bool(greeting.capabilities & CLIENT_SSL)
+    match policy.upstream_tls:
+        case "as_client":
+            return client_tls
+        case "preferred":
+            return can
+        case "required" if not can:
+            raise UpstreamTlsFailed(
+                "The upstream offers no TLS, and upstream.tls is required"
+            )
+        case "required":
+            return True
+        case _:
+            return False
+
+
+def leave_quietly(greeting: Greeting) -> Conversation[None]:
+    """Finish the upstream's handshake with a login that it refuses.
+
+    An unfinished one counts against max_connect_errors (MDEV-21456), and after a
+    hundred of them the upstream would block the proxy and all its clients.
+    """
+    yield SendToUpstream(write_dummy_login(greeting))
+    yield from _read_to_the_end()
+
+
+def _read_to_the_end() -> Conversation[None]:
+    """Answer with nothing until the upstream says no (or, to no password, yes)."""
+    while (yield ReadFromUpstream())[:1] not in (b"\x00", b"\xff"):
+        yield SendToUpstream(b"")
+
+
+def authenticate(policy: LoginPolicy, legs: Legs) -> Conversation[bytes]:
+    """Relay what a password plugin says until the upstream's OK or ERR, also relayed.
+
+    After a COM_CHANGE_USER the same exchange comes again.
+    Returns: the last packet. Raises: InsecureTransport, MalformedPacket.
+    """
+    plugin, nonce = legs.plugin, legs.nonce
+    while True:
+        packet = yield ReadFromUpstream()
+        head = packet[:1]
+        if head == b"\xfe" and (switch := read_auth_switch(packet)):
+            plugin, nonce = switch
+            _refuse_leak(policy, legs, plugin)
+        yield SendToClient(packet)
+        if head in (b"\x00", b"\xff"):
+            return packet
+        if packet == b"\x01\x03" and plugin == CACHING_SHA2:
+            continue  # fast authentication worked: the upstream speaks again
+        try:
+            reply = yield ReadFromClient()
+        except ClientClosed:
+            yield SendToUpstream(b"")
+            yield from _read_to_the_end()
+            raise
+        if legs.client_tls == legs.upstream_tls or reply in (b"", b"\0"):
+            yield SendToUpstream(reply)
+        elif plugin == CACHING_SHA2 and packet == b"\x01\x04":
+            yield from _bridge(policy, legs, nonce, reply, ask_key=b"\x02")
+        elif plugin == SHA256 and head == b"\xfe":
+            yield from _bridge(policy, legs, nonce, reply, ask_key=b"\x01")
+        else:
+            yield SendToUpstream(reply)
+
+
+def _refuse_leak(policy: LoginPolicy, legs: Legs, plugin: str) -> None:
+    leaks = legs.client_tls and not legs.upstream_tls and not policy.upstream_is_local
+    if leaks and plugin in _CLEAR_TEXT:
+        raise InsecureTransport(
+            f"The account's plugin {plugin} would send the password to the upstream "
+            "in clear text; set upstream.tls to as_client or required"
+        )
+
+
+def _bridge(
+    policy: LoginPolicy, legs: Legs, nonce: bytes, reply: bytes, *, ask_key: bytes
+) -> Conversation[None]:
+    """Send a password on in the form that the other leg wants."""
+    if legs.client_tls:
+        yield SendToUpstream(ask_key)
+        answer = yield ReadFromUpstream()
+        if answer[:1] != b"\x01":
+            raise MalformedPacket("the upstream does not hand out its public key")
+        yield SendToUpstream(encrypt_password(reply, nonce, answer[1:]))
+        return
+    if reply == ask_key:
+        yield SendToClient(b"\x01" + public_key_pem(policy.key))
+        reply = yield ReadFromClient()
+    yield SendToUpstream(decrypt_password(reply, nonce, policy.key))
+
+
+def login_policy(
+    upstream: Upstream, *, client_tls: bool, key: rsa.RSAPrivateKey
+) -> LoginPolicy:
+    """The policy that the config means."""
+    is_loopback = upstream.host in ("localhost", "::1") or upstream.host.startswith(
+        "127."
+    )
+    return LoginPolicy(
+        client_tls=client_tls,
+        upstream_tls=upstream.tls,
+        upstream_is_local=upstream.socket is not None or is_loopback,
+        key=key,
+    )

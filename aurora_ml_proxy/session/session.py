@@ -1,0 +1,345 @@
+"""One client after its login: relay, until a statement is ours.
+
+The relay is the hot path and no conversation: plain calls from the links, no task a
+command. A statement that may call an ML function waits until the commands before it are
+answered; then a task answers it (`answer`), and what the client sends meanwhile waits.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from aurora_ml_proxy.errors import ProxyError, QueryInterrupted, UpstreamLost
+from aurora_ml_proxy.evaluate.engine import Engine
+from aurora_ml_proxy.evaluate.evaluation import Policy, Spawn
+from aurora_ml_proxy.intercept.names import NameFilter
+from aurora_ml_proxy.plan.dialect import Dialect, read_version
+from aurora_ml_proxy.protocol.attributes import split_attributes
+from aurora_ml_proxy.protocol.commands import CommandSplitter, Piece
+from aurora_ml_proxy.protocol.packets import write_packet
+from aurora_ml_proxy.protocol.responses import Response, ResponseFollower, response_to
+from aurora_ml_proxy.protocol.results import write_error
+from aurora_ml_proxy.protocol.vocabulary import Commands, ServerStatus
+from aurora_ml_proxy.session.answer import Answerer, Outcome
+from aurora_ml_proxy.session.conversation import (
+    ClientClosed,
+    UpstreamClosed,
+    carry_out,
+)
+from aurora_ml_proxy.session.diagnostics import (
+    is_show_warnings,
+    keeps_warnings,
+    show_warnings,
+)
+from aurora_ml_proxy.session.inbox import Inbox
+from aurora_ml_proxy.session.login import Login, LoginPolicy, authenticate
+from aurora_ml_proxy.session.ports import Port
+
+log = logging.getLogger(__name__)
+
+MAX_HELD_BYTES = 1 << 20
+"""Bytes that a client may send ahead while a statement is answered; more of them wait in
+the sockets."""
+
+_KILL = re.compile(
+    rb"\s*kill\s+(?:hard\s+|soft\s+)?(?:connection\s+|query\s+)?(\d+)\s*;?\s*\Z",
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class Context:
+    """What all sessions share."""
+
+    engine: Engine
+    policy: Policy
+    names: NameFilter
+    spawn: Spawn
+    answering: "dict[int, Session]" = field(default_factory=dict)
+    """Sessions that answer a statement, by connection id, for KILL."""
+
+
+class Session:
+    """Called by the two links; calls back on their ports."""
+
+    def __init__(
+        self,
+        client: Port,
+        upstream: Port,
+        login: Login,
+        policy: LoginPolicy,
+        context: Context,
+    ) -> None:
+        self._client = client
+        self._upstream = upstream
+        self._login = login
+        self._login_policy = policy
+        self._context = context
+        self._names = context.names
+        self._layout = login.layout
+        self._splitter = CommandSplitter()
+        self._follower = ResponseFollower(
+            login.layout.capabilities, login.layout.mariadb_capabilities
+        )
+        self._follower.status = login.status
+        is_mariadb, version = read_version(login.greeting.server_version)
+        self._answerer = Answerer(
+            client,
+            upstream,
+            login.layout,
+            Dialect(is_mariadb=is_mariadb, version=version),
+            context.engine,
+            context.policy,
+            context.spawn,
+        )
+        self._task: Any = None
+        self._idle = asyncio.Event()
+        self._client_inbox: Inbox | None = None
+        self._upstream_inbox: Inbox | None = None
+        self._last = Outcome()
+        self._is_draining = False
+
+    # What the links call.
+
+    def client_received(self, data: bytes) -> None:
+        """The client has sent this."""
+        size = len(data)
+        if (
+            self._task is None
+            and size > 4
+            and data[3] == 0
+            and data[0] | data[1] << 8 | data[2] << 16 == size - 4
+            and data[4] == Commands.COM_QUERY
+            and self._splitter.is_between_commands
+            and not self._follower.is_blind
+            and not self._needs_a_look(data[5:])
+        ):
+            # The usual case, without a detour: one whole command that is not ours.
+            self._follower.expect(Response.RESULT)
+            self._upstream.write(data)
+            return
+        if self._client_inbox is not None:
+            self._client_inbox.feed(data)
+            return
+        self._splitter.feed(data)
+        self._pump()
+
+    def upstream_received(self, data: bytes) -> None:
+        """The upstream has sent this."""
+        if self._upstream_inbox is not None:
+            self._upstream_inbox.feed(data)
+            return
+        self._client.write(data)
+        follower = self._follower
+        follower.feed(data)
+        if follower.wants_file:
+            follower.wants_file = False
+            self._splitter.expect_file_data()
+        if follower.is_idle:
+            if self._task is not None:
+                self._idle.set()
+            elif self._is_draining:
+                self._close_if_done()
+
+    def client_ended(self) -> None:
+        """The client will send no more."""
+        if self._task is not None:
+            self._task.cancel()
+            self.close()
+        else:
+            self._upstream.write_eof()
+
+    def upstream_ended(self) -> None:
+        """The upstream will send no more."""
+        if self._upstream_inbox is not None:
+            self._upstream_inbox.end()
+        else:
+            if self._task is not None:
+                self._task.cancel()
+            self.close()
+
+    def client_is_full(self) -> None:
+        """The client does not take what it is sent."""
+        self._upstream.pause_reading()
+
+    def client_has_room(self) -> None:
+        """The client takes data again."""
+        if self._upstream_inbox is not None:
+            self._upstream_inbox.wake()
+        else:
+            self._upstream.resume_reading()
+
+    def upstream_is_full(self) -> None:
+        """The upstream does not take what it is sent."""
+        self._client.pause_reading()
+
+    def upstream_has_room(self) -> None:
+        """The upstream takes data again."""
+        self._client.resume_reading()
+
+    def drain(self) -> None:
+        """Close as soon as no command and no transaction is under way."""
+        self._is_draining = True
+        self._close_if_done()
+
+    def close(self) -> None:
+        """Close both connections when what was written is sent."""
+        if self._task is not None:
+            self._task.cancel()
+        self._upstream.close()
+        self._client.close()
+
+    def interrupt(self) -> None:
+        """KILL has met this connection: stop waiting for answers."""
+        self._answerer.interrupt(QueryInterrupted("Query execution was interrupted"))
+
+    # The relay.
+
+    def _needs_a_look(self, statement: bytes) -> bool:
+        return (
+            self._names.may_match(statement)
+            or (self._last.warning_count > 0)
+            or (bool(self._context.answering) and _KILL.search(statement) is not None)
+        )
+
+    def _pump(self) -> None:
+        """Pass on what the client has sent, up to a statement that needs a look."""
+        splitter = self._splitter
+        while self._task is None and (piece := splitter.next_piece()) is not None:
+            self._handle(piece)
+        if self._task is not None and splitter.held_bytes > MAX_HELD_BYTES:
+            self._client.pause_reading()
+
+    def _handle(self, piece: Piece) -> None:
+        if piece.starts_command and not self._follower.is_blind:
+            response = response_to(piece.command)
+            if response is Response.LOGIN:
+                self._start(self._change_user(piece))
+                return
+            if piece.statement is not None and self._needs_a_look(piece.statement):
+                self._start(self._look_at(piece))
+                return
+            if response is Response.STREAM:
+                self._follower.is_blind = True
+            self._follower.expect(response)
+        self._upstream.write(piece.raw)
+
+    def _pass_on(self, piece: Piece) -> None:
+        self._upstream_inbox = None
+        self._follower.expect(response_to(piece.command))
+        self._upstream.write(piece.raw)
+
+    def _close_if_done(self) -> None:
+        in_transaction = self._follower.status & ServerStatus.SERVER_STATUS_IN_TRANS
+        if (
+            self._task is None
+            and self._follower.is_idle
+            and self._splitter.is_between_commands
+            and not in_transaction
+        ):
+            self.close()
+
+    # What takes turns: in a task, while the client is held back.
+
+    def _start(self, conversation: Coroutine[Any, Any, None]) -> None:
+        self._task = self._context.spawn(self._run(conversation))
+
+    async def _run(self, conversation: Coroutine[Any, Any, None]) -> None:
+        try:
+            while not self._follower.is_idle:
+                self._idle.clear()
+                await self._idle.wait()
+            await conversation
+        except (UpstreamLost, ClientClosed, UpstreamClosed):
+            self._task = None
+            self.close()
+            return
+        except ProxyError as error:
+            self._client.write(write_packet(write_error(error), 1))
+            self._task = None
+            self.close()
+            return
+        except BaseException:
+            self._task = None
+            self.close()
+            raise
+        finally:
+            conversation.close()  # it may not have begun
+            self._upstream_inbox = self._client_inbox = None
+        self._task = None
+        self._client.resume_reading()
+        self._pump()
+        if self._is_draining:
+            self._close_if_done()
+
+    async def _look_at(self, piece: Piece) -> None:
+        """Answer a statement that may be ours, or pass it on."""
+        assert piece.statement is not None
+        if self._follower.is_blind:
+            self._upstream.write(piece.raw)
+            return
+        self._upstream_inbox = inbox = Inbox(self._upstream)
+        sql = piece.statement
+        if piece.command == Commands.COM_QUERY:
+            _, sql = split_attributes(sql, self._layout.capabilities)
+            if self._last.warning_count and is_show_warnings(sql):
+                await self._show_warnings(piece, sql, inbox)
+                return
+            if match := _KILL.match(sql):
+                await self._kill(piece, int(match[1]), inbox)
+                return
+        outcome: Outcome | None = None
+        if self._names.may_match(sql):
+            connection_id = self._login.greeting.connection_id
+            self._context.answering[connection_id] = self
+            try:
+                outcome = await self._answerer.answer(piece, inbox)
+            finally:
+                del self._context.answering[connection_id]
+        if outcome is None:
+            if not keeps_warnings(sql):
+                self._last = Outcome()
+            self._pass_on(piece)
+            return
+        self._last = outcome
+        if outcome.status is not None:
+            self._follower.status = outcome.status
+
+    async def _show_warnings(self, piece: Piece, sql: bytes, inbox: Inbox) -> None:
+        self._upstream.write(piece.raw)
+        await show_warnings(
+            sql,
+            self._last.warnings,
+            self._last.warning_count,
+            self._client,
+            self._layout,
+            inbox,
+        )
+
+    async def _kill(self, piece: Piece, connection_id: int, inbox: Inbox) -> None:
+        """Pass a KILL on; when the upstream allows it, it also stops our own work."""
+        self._upstream.write(piece.raw)
+        packet = await inbox.read_packet()
+        if packet is None:
+            raise UpstreamLost("Lost connection to the upstream during query")
+        if packet.payload[:1] == b"\x00":
+            victim = self._context.answering.get(connection_id)
+            if victim is not None:
+                victim.interrupt()
+        self._client.write(write_packet(packet.payload, packet.seq))
+
+    async def _change_user(self, piece: Piece) -> None:
+        """Relay COM_CHANGE_USER and the authentication that follows it."""
+        self._upstream_inbox = upstream = Inbox(self._upstream, next_seq=1)
+        self._client_inbox = client = Inbox(self._client, next_seq=1)
+        client.feed(self._splitter.take_rest())
+        self._last = Outcome()
+        self._upstream.write(piece.raw)
+        await carry_out(
+            authenticate(self._login_policy, self._login.legs), client, upstream
+        )
+        self._client_inbox = None
+        self._splitter.feed(client.take_rest())

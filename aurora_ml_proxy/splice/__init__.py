@@ -1,0 +1,1 @@
+"""Answers go into the rows that stream back, and the appended columns come off."""

@@ -1,0 +1,314 @@
+"""A text protocol result set on its way through: fed with the upstream's packets, it asks
+about the arguments and gives out the client's packets, in order.
+
+A hot path: one pass over each row, and no object a column.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from aurora_ml_proxy.errors import MalformedPacket
+from aurora_ml_proxy.evaluate.arguments import read_batch_size, read_language
+from aurora_ml_proxy.evaluate.evaluation import NULL, Question
+from aurora_ml_proxy.functions import ResultType, wrong_batch_size
+from aurora_ml_proxy.plan.plan import Splice, SplicedCall
+from aurora_ml_proxy.protocol.packets import (
+    packet_count,
+    read_lenenc,
+    write_lenenc_bytes,
+    write_packet,
+)
+from aurora_ml_proxy.protocol.results import (
+    ColumnDefinition,
+    Layout,
+    add_warnings,
+    is_error,
+    read_column_count,
+    read_column_definition,
+    write_column_count,
+)
+from aurora_ml_proxy.protocol.vocabulary import ColumnType
+from aurora_ml_proxy.splice.numbers import format_double
+
+Ask = Callable[[bytes | None, str, int], Question]
+"""`Evaluation.ask`: a text, its language, the batch size."""
+
+_WIDE_CHARSETS = {
+    "utf-16-be": frozenset((35, 54, 55, 90, *range(101, 125), *range(128, 152))),
+    "utf-16-le": frozenset((56, 62)),
+    "utf-32-be": frozenset((60, 61, *range(160, 184))),
+}
+"""character_set_results may be a wide one, where an ASCII label is not one byte a letter.
+Collation ids of ucs2 and utf16, utf16le, utf32."""
+
+_INTEGERS = frozenset(
+    (
+        ColumnType.TINY,
+        ColumnType.SHORT,
+        ColumnType.LONG,
+        ColumnType.LONGLONG,
+        ColumnType.INT24,
+        ColumnType.YEAR,
+    )
+)
+
+
+class _At(Enum):
+    """What packet comes next."""
+
+    COUNT = "column count"
+    DEFINITIONS = "column definition"
+    EOF = "EOF behind the definitions"
+    ROWS = "row or terminator"
+    END = "nothing"
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row that waits for answers."""
+
+    payload: bytes
+    cuts: list[int]
+    """Where the columns to fill stand, in the order of the row."""
+    end: int
+    """Where the appended columns start."""
+    questions: list[Question]
+    """One a column to fill, in the same order."""
+
+
+class SplicedResult:
+    """One result set, spliced. Packets in by `feed`, packets out by `take_ready`."""
+
+    def __init__(self, plan: Splice, layout: Layout, ask: Ask, first_seq: int) -> None:
+        self.seq = first_seq
+        """The sequence number of the next packet to the client."""
+        self.pending_bytes = 0
+        """Bytes of rows that wait for answers."""
+        self.error: bytes | None = None
+        """The upstream's ERR packet, if it sent one."""
+        self.terminator: bytes | None = None
+        """The packet that ended the rows."""
+        self.rows = 0
+        self._plan = plan
+        self._layout = layout
+        self._ask = ask
+        self._at = _At.COUNT
+        self._ready: list[bytes] = []
+        self._waiting: deque[_Row] = deque()
+        self._left = 0
+        self._definitions = 0
+        self._columns = 0
+        self._fills: list[tuple[int, SplicedCall]] = []
+        self._cell_of: list[int] = []
+        self._is_discarding = False
+        self._charset = "ascii"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the upstream has sent everything."""
+        return self._at is _At.END
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether rows wait for answers."""
+        return bool(self._waiting)
+
+    def feed(self, payload: bytes) -> None:
+        """Take the upstream's next packet. Raises: ProxyError for an argument."""
+        if self._layout.is_progress(payload):
+            self._pass(payload)
+        elif is_error(payload):
+            self.error = payload
+            self._waiting.clear()
+            self._at = _At.END
+        else:
+            _READERS[self._at](self, payload)
+
+    def discard(self) -> None:
+        """Give nothing out any more, but read on to the end."""
+        self._is_discarding = True
+        self._ready.clear()
+        self._waiting.clear()
+        self.pending_bytes = 0
+
+    def take_ready(self) -> bytes:
+        """The packets that may go to the client now."""
+        waiting, ready = self._waiting, self._ready
+        while waiting and all(q.is_answered for q in waiting[0].questions):
+            row = waiting.popleft()
+            self.pending_bytes -= len(row.payload)
+            self._pass(self._fill(row))
+        if not ready:
+            return b""
+        data = b"".join(ready)
+        ready.clear()
+        return data
+
+    def finish(self, extra_warnings: int) -> bytes:
+        """The terminator, once every row is out."""
+        assert self.terminator is not None and not self._waiting
+        self._pass(add_warnings(self.terminator, extra_warnings, self._layout))
+        return self.take_ready()
+
+    def _pass(self, payload: bytes) -> None:
+        if self._is_discarding:
+            return
+        self._ready.append(write_packet(payload, self.seq))
+        self.seq = (self.seq + packet_count(len(payload))) & 0xFF
+
+    def _read_count(self, payload: bytes) -> None:
+        count, follows = read_column_count(payload, self._layout)
+        self._columns = count - self._plan.appended
+        if self._columns <= 0:
+            raise MalformedPacket("the upstream answered with too few columns")
+        fills = [
+            (call.column if call.column >= 0 else self._columns + call.column, call)
+            for call in self._plan.calls
+        ]
+        self._fills = sorted(fills, key=lambda fill: fill[0])
+        self._cell_of = [
+            0 if call.function.result is ResultType.LABEL else 1
+            for _, call in self._fills
+        ]
+        self._pass(write_column_count(self._columns, payload))
+        self._left = count if follows else 0
+        self._at = _At.DEFINITIONS if follows else self._behind_definitions()
+
+    def _behind_definitions(self) -> _At:
+        return _At.EOF if self._layout.sends_eof else _At.ROWS
+
+    def _read_definition(self, payload: bytes) -> None:
+        index = self._definitions
+        self._definitions += 1
+        if index < self._columns:
+            self._pass(self._edit_definition(index, payload))
+        else:
+            self._check_appended(index - self._columns, payload)
+        if self._definitions == self._left:
+            self._at = self._behind_definitions()
+
+    def _edit_definition(self, index: int, payload: bytes) -> bytes:
+        call = dict(self._fills).get(index)
+        if call is None:
+            return payload
+        definition = read_column_definition(payload, self._layout)
+        if call.function.result is ResultType.LABEL:
+            self._charset = next(
+                (
+                    name
+                    for name, ids in _WIDE_CHARSETS.items()
+                    if definition.charset in ids
+                ),
+                "ascii",
+            )
+        return describe(definition, call.function.result).write()
+
+    def _check_appended(self, appended: int, payload: bytes) -> None:
+        for _, call in self._fills:
+            if call.batch_size_column == appended:
+                definition = read_column_definition(payload, self._layout)
+                if definition.type not in _INTEGERS:
+                    raise wrong_batch_size(call.function.name)
+
+    def _read_eof(self, payload: bytes) -> None:
+        self._pass(payload)
+        self._at = _At.ROWS
+
+    def _read_row(self, payload: bytes) -> None:
+        if self._layout.is_terminator(payload):
+            self.terminator = payload
+            self._at = _At.END
+            return
+        self.rows += 1
+        if self._is_discarding:
+            return
+        cuts, end, values = self._cut(payload)
+        questions = [self._question(call, values) for _, call in self._fills]
+        self.pending_bytes += len(payload)
+        self._waiting.append(_Row(payload, cuts, end, questions))
+
+    def _cut(self, payload: bytes) -> tuple[list[int], int, list[bytes | None]]:
+        """Where the columns to fill are, where the user's end, the appended values."""
+        pos, cuts = 0, []
+        fills = self._fills
+        next_fill, filled = fills[0][0], 0
+        for column in range(self._columns):
+            if column == next_fill:
+                cuts.append(pos)
+                filled += 1
+                next_fill = fills[filled][0] if filled < len(fills) else -1
+            length = payload[pos]
+            if length < 0xFB:
+                pos += 1 + length
+            else:
+                size, pos = read_lenenc(payload, pos)
+                pos += size or 0
+        end = pos
+        values: list[bytes | None] = []
+        total = len(payload)
+        for _ in range(self._plan.appended):
+            size, pos = read_lenenc(payload, pos)
+            if size is None:
+                values.append(None)
+            else:
+                values.append(payload[pos : pos + size])
+                pos += size
+        if pos != total:
+            raise MalformedPacket("a row of the upstream has another length")
+        return cuts, end, values
+
+    def _question(self, call: SplicedCall, values: list[bytes | None]) -> Question:
+        name = call.function.name
+        batch_size = call.batch_size
+        if call.batch_size_column is not None:
+            batch_size = read_batch_size(values[call.batch_size_column], name)
+        language = call.language
+        if isinstance(language, int):
+            value = values[language]
+            if value is None:
+                return NULL
+            language = read_language(value, name)
+        return self._ask(values[call.text], language, batch_size)
+
+    def _fill(self, row: _Row) -> bytes:
+        payload, pos = row.payload, 0
+        parts: list[bytes] = []
+        for cut, question, which in zip(
+            row.cuts, row.questions, self._cell_of, strict=True
+        ):
+            cells = question.cells or self._write_cells(question)
+            parts += (payload[pos:cut], cells[which])
+            pos = cut + 1  # the placeholder is NULL: one byte
+        parts.append(payload[pos : row.end])
+        return b"".join(parts)
+
+    def _write_cells(self, question: Question) -> tuple[bytes, bytes]:
+        answer = question.answer
+        if answer is None:
+            cells = (b"\xfb", b"\xfb")
+        else:
+            cells = (
+                write_lenenc_bytes(answer.label.encode(self._charset)),
+                write_lenenc_bytes(format_double(answer.confidence)),
+            )
+        question.cells = cells
+        return cells
+
+
+_READERS = {
+    _At.COUNT: SplicedResult._read_count,
+    _At.DEFINITIONS: SplicedResult._read_definition,
+    _At.EOF: SplicedResult._read_eof,
+    _At.ROWS: SplicedResult._read_row,
+}
+
+
+def describe(definition: ColumnDefinition, result: ResultType) -> ColumnDefinition:
+    """The placeholder's definition, as a stored function of that type would have it."""
+    if result is ResultType.SCORE:
+        return replace(
+            definition, type=ColumnType.DOUBLE, length=23, decimals=31, flags=0
+        )
+    return replace(definition, type=ColumnType.VAR_STRING, flags=0)
