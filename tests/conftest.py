@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.proxies import Proxy, Settings, start_proxy, stop_proxy
+from support.proxies import Proxy, ProxyFailed, Settings, start_proxy, stop_proxy
 from support.servers import (
     KINDS,
     PLAIN,
@@ -115,12 +115,18 @@ def shared_proxy(
     """`shared_proxy(server)`: a proxy with default settings, one for all tests."""
     proxies: list[Proxy] = []
     start = _factory(lambda: tmp_path_factory.mktemp("proxy"), proxies)
-    by_kind: dict[str, Proxy] = {}
+    by_kind: dict[str, Proxy | ProxyFailed] = {}
 
     def get(server: Server) -> Proxy:
         if server.kind not in by_kind:
-            by_kind[server.kind] = start(server)
-        return by_kind[server.kind]
+            try:
+                by_kind[server.kind] = start(server)
+            except ProxyFailed as failure:
+                by_kind[server.kind] = failure
+        found = by_kind[server.kind]
+        if isinstance(found, ProxyFailed):
+            pytest.fail(str(found), pytrace=False)
+        return found
 
     yield get
     _stop_all(proxies)

@@ -86,8 +86,7 @@ def start_proxy(server: Server, settings: Settings, directory: Path) -> Proxy:
     proxy._reader.start()
     if not proxy._listening.wait(START_TIMEOUT_S) or not proxy.port:
         process.kill()
-        process.wait()
-        proxy._reader.join()
+        _collect(proxy)
         raise ProxyFailed(f"the proxy did not start:\n{proxy.log}")
     return proxy
 
@@ -96,17 +95,23 @@ def stop_proxy(proxy: Proxy) -> None:
     """Ends the proxy with SIGTERM; `ProxyFailed` for a traceback or an exit code."""
     proxy.process.send_signal(signal.SIGTERM)
     try:
-        code = proxy.process.wait(STOP_TIMEOUT_S)
+        proxy.process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         proxy.process.kill()
-        code = proxy.process.wait()
-    assert proxy._reader is not None and proxy.process.stderr is not None
-    proxy._reader.join()
-    proxy.process.stderr.close()
+    code = _collect(proxy)
     if code != 0:
         raise ProxyFailed(f"the proxy ended with {code} after SIGTERM:\n{proxy.log}")
     if "Traceback (most recent call last)" in proxy.log:
         raise ProxyFailed(f"a traceback in the proxy's log:\n{proxy.log}")
+
+
+def _collect(proxy: Proxy) -> int:
+    """Waits for the process and the rest of its log; its exit code."""
+    code = proxy.process.wait()
+    assert proxy._reader is not None and proxy.process.stderr is not None
+    proxy._reader.join()
+    proxy.process.stderr.close()
+    return code
 
 
 def _toml(sections: Settings) -> str:

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# get-clients.sh — the clients of tests/conformance, into .cache/clients (or $AURORA_CLIENTS)
+# Python drivers in a virtual environment of their own, node packages, Java drivers.
+# As root, the few Debian packages that are missing are installed as well.
+# What is there stays; what cannot be had is named, and its tests are skipped.
+set -uo pipefail
+root=$(dirname "$(dirname "$(readlink -f "$0")")")
+cache=${AURORA_CLIENTS:-$root/.cache/clients}
+mkdir -p "$cache"
+exec 9>"$cache/.lock"
+flock 9
+
+missing() { echo "get-clients.sh: no $1" >&2; }
+has_package() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+
+# Debian: the command line, C API tests, a C compiler's view of the C library, ODBC, Java.
+packages=(mariadb-client mariadb-test libmariadb-dev gcc pkg-config libmariadb-java odbc-mariadb unixodbc unzip)
+command -v javac >/dev/null || packages+=(default-jdk-headless)
+command -v npm >/dev/null || packages+=(npm)
+wanted=()
+for package in "${packages[@]}"; do has_package "$package" || wanted+=("$package"); done
+if [ ${#wanted[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    export DEBIAN_FRONTEND=noninteractive
+    apt=(apt-get -qq -oDPkg::Lock::Timeout=120)
+    { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${wanted[@]}"; } >"$cache/apt.log" 2>&1 ||
+      missing "${wanted[*]}: $(tail -n 1 "$cache/apt.log")"
+  else
+    missing "${wanted[*]}: not root, or no apt"
+  fi
+fi
+
+# Python: one by one, so that one that does not build leaves the others alone.
+# mysql-connector-python 9.4.0: later ones have no C extension for Debian 12.
+python=$cache/python/bin/python
+[ -x "$python" ] || python3 -m venv "$cache/python" || missing "virtual environment"
+for package in PyMySQL aiomysql asyncmy mysqlclient mysql-connector-python==9.4.0 pyodbc cryptography pynacl; do
+  stamp=$cache/python/.have-$package
+  [ -e "$stamp" ] || { "$python" -m pip install -q --disable-pip-version-check "$package" >"$cache/pip.log" 2>&1 && touch "$stamp"; } ||
+    missing "$package: $(grep -i error "$cache/pip.log" | tail -n 1)"
+done
+
+# Node.
+if [ ! -d "$cache/node/node_modules/mysql2" ]; then
+  npm install --silent --no-audit --no-fund --prefix "$cache/node" mysql2 mariadb mysql >"$cache/npm.log" 2>&1 ||
+    missing "node packages: $(tail -n 1 "$cache/npm.log")"
+fi
+
+# Java. MySQL's driver comes inside a Python package, as there may be no Maven.
+mkdir -p "$cache/java"
+if [ ! -e "$cache/java/mariadb.jar" ]; then
+  cp /usr/share/java/mariadb-java-client.jar "$cache/java/mariadb.jar" 2>/dev/null || missing "MariaDB Connector/J"
+fi
+if [ ! -e "$cache/java/mysql.jar" ]; then
+  work=$(mktemp -d)
+  { "$python" -m pip download -q --no-deps -d "$work" wbjdbc==2.4.0 &&
+    unzip -qoj "$work"/*.whl 'wbjdbc/resources/maven/mysql/*.jar' -d "$work" &&
+    mv "$work"/mysql-connector-j-*.jar "$cache/java/mysql.jar"; } >"$cache/java.log" 2>&1 ||
+    missing "MySQL Connector/J: $(tail -n 1 "$cache/java.log")"
+  rm -rf "$work"
+fi
+exit 0
