@@ -49,8 +49,7 @@ def sql_functions() -> list[str]:
     They go into the test server's default schema, and stand for Aurora's own.
     """
     arguments = (
-        "(input_text LONGTEXT CHARSET utf8mb4, "
-        "language_code VARCHAR(8) CHARSET utf8mb4)"
+        "(input_text LONGTEXT CHARSET utf8mb4, language_code VARCHAR(8) CHARSET utf8mb4)"
     )
     return [
         f"CREATE FUNCTION {LABEL.name}{arguments} RETURNS VARCHAR(8) CHARSET utf8mb4 "
