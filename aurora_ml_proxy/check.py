@@ -7,7 +7,6 @@ nothing and keeps nothing open.
 import asyncio
 import contextlib
 import os
-import pwd
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -18,18 +17,17 @@ import aiomysql
 
 from aurora_ml_proxy.backends.comprehend import CheckLine, Comprehend
 from aurora_ml_proxy.backends.local import Local
-from aurora_ml_proxy.config import ConfigError, Settings, Upstream
-from aurora_ml_proxy.errors import ProxyError
+from aurora_ml_proxy.config import ConfigError, Listen, Settings, Upstream
+from aurora_ml_proxy.errors import ProxyError, UpstreamUnavailable
 from aurora_ml_proxy.functions import Failure
 from aurora_ml_proxy.protocol.login import Greeting, read_greeting, write_dummy_login
 from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.vocabulary import CLIENT_PROTOCOL_41, CLIENT_SSL
+from aurora_ml_proxy.server.dial import dial, refuse_trusted_socket
+from aurora_ml_proxy.server.tls import client_context, new_key, upstream_context
 
 MAX_GREETING_BYTES = 1024
 """A greeting has about a hundred; more is not a MySQL server."""
-
-TRUSTED_USERS = ("root", "mysql")
-"""Whom servers let in by the unix socket without a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +66,8 @@ async def check(
     yield "listen", check_address(listen.host, listen.port)
     if listen.socket is not None:
         yield "listen", check_socket(listen.socket)
-    if listen.tls_cert is not None and listen.tls_key is not None:
-        yield "listen", check_certificate(listen.tls_cert, listen.tls_key)
+    if listen.tls and listen.tls_cert is not None:
+        yield "listen", check_certificate(listen)
     if admin.port is not None:
         yield "admin", check_address(admin.host, admin.port)
 
@@ -80,7 +78,7 @@ async def check_upstream(upstream: Upstream) -> list[CheckLine]:
     try:
         async with asyncio.timeout(upstream.connect_timeout_s):
             refuse_trusted_socket(upstream)
-            reader, writer = await _connect(upstream)
+            reader, writer = await asyncio.open_connection(sock=await dial(upstream))
             try:
                 greeting = await _read_greeting(reader)
                 # MariaDB 10 puts 5.5.5- before its version, for old replicas.
@@ -95,27 +93,11 @@ async def check_upstream(upstream: Upstream) -> list[CheckLine]:
     except TimeoutError:
         waited = f"no answer within {upstream.connect_timeout_s:g} s"
         lines.append(CheckLine(False, f"{_place(upstream)}: {waited}"))
+    except (ConfigError, UpstreamUnavailable) as error:
+        lines.append(CheckLine(False, str(error)))
     except (CheckFailed, ProxyError, OSError, EOFError) as error:
         lines.append(CheckLine(False, f"{_place(upstream)}: {_reason(error)}"))
     return lines
-
-
-def refuse_trusted_socket(upstream: Upstream) -> None:
-    """Root and mysql must not dial the unix socket: every client would be let in."""
-    name = pwd.getpwuid(os.geteuid()).pw_name
-    if upstream.socket is not None and name in TRUSTED_USERS:
-        raise CheckFailed(
-            f"upstream.socket is refused to a proxy that runs as {name}, whom servers "
-            "trust without a password; run it as another user or use TCP"
-        )
-
-
-async def _connect(
-    upstream: Upstream,
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    if upstream.socket is not None:
-        return await asyncio.open_unix_connection(str(upstream.socket))
-    return await asyncio.open_connection(upstream.host, upstream.port)
 
 
 async def _read_packet(reader: asyncio.StreamReader) -> tuple[bytes, int]:
@@ -148,7 +130,9 @@ async def _try_tls(
             bits = int.from_bytes(login[:4], "little") | CLIENT_SSL | CLIENT_PROTOCOL_41
             login = int(bits).to_bytes(4, "little") + login[4:]
             writer.write(write_packet(login[:32], seq))
-            await writer.start_tls(tls_context(upstream), server_hostname=upstream.host)
+            await writer.start_tls(
+                upstream_context(upstream), server_hostname=upstream.host
+            )
             seq += 1
             line = CheckLine(True, _describe_tls(upstream, writer))
     except ssl.SSLError as error:
@@ -168,15 +152,6 @@ def _tls_wanted(upstream: Upstream, greeting: Greeting) -> CheckLine | None:
             return CheckLine(False, said)
         return CheckLine(True, f'offers no TLS (upstream.tls = "{upstream.tls}")')
     return None
-
-
-def tls_context(upstream: Upstream) -> ssl.SSLContext:
-    """As the proxy verifies: by `tls_ca`, or not at all."""
-    context = ssl.create_default_context(cafile=upstream.tls_ca)
-    context.check_hostname = bool(upstream.tls_ca) and upstream.tls_verify_identity
-    if upstream.tls_ca is None:
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _describe_tls(upstream: Upstream, writer: asyncio.StreamWriter) -> str:
@@ -214,9 +189,7 @@ async def check_sentiment(settings: Settings) -> list[CheckLine]:
         await backend.close()
         if isinstance(answer, Failure):
             return [CheckLine(False, answer.message)]
-        return [
-            CheckLine(True, 'the local model answers; "I like it": ' + answer.label)
-        ]
+        return [CheckLine(True, 'the local model answers; "I like it": ' + answer.label)]
     try:
         comprehend = Comprehend(settings.comprehend, concurrency=1)
     except ConfigError as error:
@@ -257,15 +230,14 @@ def check_socket(path: Path) -> CheckLine:
     return CheckLine(False, f"{path}: somebody listens there")
 
 
-def check_certificate(certificate: Path, key: Path) -> CheckLine:
+def check_certificate(listen: Listen) -> CheckLine:
     """Whether both files can be read and belong together."""
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            certificate, key
-        )
-    except OSError as error:
-        return CheckLine(False, f"tls_cert {certificate}: {_reason(error)}")
-    return CheckLine(True, f"the certificate {certificate} and its key belong together")
+        client_context(listen, new_key())
+    except ConfigError as error:
+        return CheckLine(False, str(error))
+    said = f"the certificate {listen.tls_cert} and its key belong together"
+    return CheckLine(True, said)
 
 
 def _place(upstream: Upstream) -> str:
@@ -281,7 +253,5 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, asyncio.IncompleteReadError):
         return "it closed the connection"
     if isinstance(error, OSError) and error.strerror:
-        # asyncio and getaddrinfo put words of their own there.
-        asyncio_s_own = error.strerror.startswith("Connect call failed")
-        return os.strerror(error.errno or 0) if asyncio_s_own else error.strerror
+        return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

@@ -10,8 +10,8 @@ from support.certificates import make_certificates
 
 from aurora_ml_proxy import check
 from aurora_ml_proxy.backends.fake import FakeComprehend
-from aurora_ml_proxy.check import CheckFailed, Login
-from aurora_ml_proxy.config import Comprehend, Settings, Upstream
+from aurora_ml_proxy.check import Login
+from aurora_ml_proxy.config import Comprehend, Listen, Settings, Upstream
 
 
 @pytest.fixture
@@ -109,7 +109,8 @@ async def test_one_failure_makes_the_status_1(capsys):
     settings = Settings(upstream={"port": port}, listen={"port": 0})
     assert await check.run(settings, Login("anyone", "")) == 1
     out = capsys.readouterr().out
-    assert f"FAIL  upstream   127.0.0.1:{port}: Connection refused\n" in out
+    assert out.startswith("FAIL  upstream   ")
+    assert f"can't connect to its MySQL server on '127.0.0.1:{port}'" in out
     assert "login" not in out
 
 
@@ -158,8 +159,6 @@ async def test_an_upstream_with_an_odd_greeting_fails():
 async def test_root_does_not_dial_the_unix_socket(tmp_path):
     [line] = await check.check_upstream(Upstream(socket=tmp_path / "m.sock"))
     assert not line.ok and "runs as root" in line.text
-    with pytest.raises(CheckFailed):
-        check.refuse_trusted_socket(Upstream(socket=tmp_path / "m.sock"))
 
 
 async def test_the_local_model_answers():
@@ -220,6 +219,9 @@ def test_certificate_and_key_must_belong_together(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     one, two = make_certificates(tmp_path / "a"), make_certificates(tmp_path / "b")
-    assert check.check_certificate(one.certificate, one.key).ok
-    assert not check.check_certificate(one.certificate, two.key).ok
-    assert not check.check_certificate(tmp_path / "none.pem", one.key).ok
+    good = Listen(tls_cert=one.certificate, tls_key=one.key)
+    assert check.check_certificate(good).ok
+    mixed = Listen(tls_cert=one.certificate, tls_key=two.key)
+    assert not check.check_certificate(mixed).ok
+    missing = Listen(tls_cert=tmp_path / "none.pem", tls_key=one.key)
+    assert not check.check_certificate(missing).ok

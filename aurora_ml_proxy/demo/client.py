@@ -9,6 +9,7 @@ import subprocess
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 
 import aiomysql
@@ -102,7 +103,8 @@ def table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Rows in a frame, as the command line clients draw them."""
     cells = [list(names)] + [["NULL" if c is None else str(c) for c in r] for r in rows]
     numbers = [
-        all(isinstance(r[i], int | float) for r in rows) for i in range(len(names))
+        all(isinstance(r[i], int | float | Decimal) for r in rows)
+        for i in range(len(names))
     ]
     widths = [max(width(line[i]) for line in cells) for i in range(len(names))]
     rule = "+" + "+".join("-" * (w + 2) for w in widths) + "+"

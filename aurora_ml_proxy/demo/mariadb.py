@@ -113,7 +113,8 @@ def start(mariadbd: str, folder: Path, script: str, children: Children) -> int:
     data.mkdir()
     init_file = data / "demo.sql"
     init_file.write_text(script, "utf-8")
-    options = ["--no-defaults", f"--datadir={data / 'data'}"]
+    # TMPDIR may be closed to the server's user.
+    options = ["--no-defaults", f"--datadir={data / 'data'}", f"--tmpdir={data}"]
     user = server_user()
     if user:
         options.append(f"--user={user}")
@@ -127,7 +128,6 @@ def start(mariadbd: str, folder: Path, script: str, children: Children) -> int:
             *options,
             f"--socket={data / 'm.sock'}",
             f"--pid-file={data / 'm.pid'}",
-            f"--tmpdir={data}",
             f"--init-file={init_file}",
             f"--port={port}",
             "--bind-address=127.0.0.1",
@@ -152,4 +152,4 @@ def install(data: Path, options: list[str]) -> None:
     if done.returncode:
         lines = (done.stderr + done.stdout).strip().splitlines() or ["no reason given"]
         errors = [line for line in lines if "ERROR" in line]
-        raise DemoFailed(f"mariadb-install-db failed: {(errors or lines)[-1]}")
+        raise DemoFailed(f"mariadb-install-db failed: {[*errors, lines[-1]][0]}")

@@ -93,9 +93,7 @@ def wait_until(child: Child, ready: Callable[[], bool], within_s: float) -> None
             raise DemoFailed(f"{child.name} ended with status {status}: {said}")
         if time.monotonic() > give_up:
             said = child.last_words()
-            raise DemoFailed(
-                f"{child.name} is not ready after {within_s:.0f} s: {said}"
-            )
+            raise DemoFailed(f"{child.name} is not ready after {within_s:.0f} s: {said}")
         time.sleep(LOOK_EVERY_S)
 
 

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from aurora_ml_proxy.config import ENV_PREFIX
@@ -114,9 +115,7 @@ def _play(folder: Path, children: Children, *, once: bool) -> None:
         _serve(port, children)
 
 
-def _compare(
-    asker: Client, upstream_port: int, folder: Path, children: Children
-) -> None:
+def _compare(asker: Client, upstream_port: int, folder: Path, children: Children) -> None:
     """Batch mode against row-by-row mode, on a service that answers as slowly as the
     real one and counts its calls."""
     fake_url = start_fake(children)
@@ -139,7 +138,7 @@ def _compare(
         "texts: in batches, and one by one."
     )
     _say(f"\n{BATCHED};\n\n{ROW_BY_ROW};\n")
-    lines = [[t.mode, t.calls, round(t.seconds, 2)] for t in timings]
+    lines = [[t.mode, t.calls, Decimal(f"{t.seconds:.2f}")] for t in timings]
     _say(client.table(["mode", "calls", "seconds"], lines))
     _say(f"Both gave the same {rows:,} answers.")
 
