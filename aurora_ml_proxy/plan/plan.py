@@ -34,6 +34,11 @@ class Splice:
     statement: bytes
     calls: tuple[SplicedCall, ...]
     appended: int
+    items: int
+    """Items of the user's own select list."""
+    first_item_of_appended: tuple[int, ...]
+    """For each appended column the number, from 1, of the item that it was added for;
+    nothing when a star makes the numbers unknown. Servers name items by number."""
     digest: str
     """Of the user's statement without its literals, for the log."""
 

@@ -70,6 +70,8 @@ def splice(statement: Statement, select: Select, calls: list[Call]) -> Splice:
         _rewrite(statement, select, calls, placed, appended),
         spliced,
         len(appended.columns),
+        len(select.items),
+        () if any(item.is_star for item in select.items) else tuple(appended.items),
         digest(statement),
     )
 
@@ -183,9 +185,11 @@ class _Appended:
 
     def __init__(self) -> None:
         self.columns: list[bytes] = []
+        self.items: list[int] = []
+        """The number, from 1, of the item that a column was first added for."""
         self._shared: dict[bytes, int] = {}
 
-    def add(self, expression: bytes, *, can_share: bool) -> int:
+    def add(self, expression: bytes, item: int, *, can_share: bool) -> int:
         """The index of the expression's column.
 
         Columns and literals are the same wherever they stand; RAND() is not.
@@ -193,39 +197,51 @@ class _Appended:
         if can_share and expression in self._shared:
             return self._shared[expression]
         self.columns.append(expression)
+        self.items.append(item)
         index = len(self.columns) - 1
         if can_share:
             self._shared[expression] = index
         return index
 
 
-def _as_utf8(expression: bytes) -> bytes:
+def _as_utf8(statement: Statement, first: int, last: int) -> bytes:
     """The server's own conversion to a string, as bytes that no session charset touches.
 
     Binary values stay as they are and are checked here: the servers turn what is not
     UTF-8 into '?' (MariaDB) or NULL (MySQL), and both would be a wrong answer.
     """
-    return (
-        b"IF(CHARSET(%b)='binary',CAST(%b AS BINARY),"
-        b"CAST(CONVERT(%b USING utf8mb4) AS BINARY))"
-    ) % (expression, expression, expression)
+    text = statement.source(first, last)
+    converted = b"CAST(CONVERT(%b USING utf8mb4) AS BINARY)" % text
+    if _is_text_literal(statement, first, last):
+        return converted
+    return b"IF(CHARSET(%b)='binary',CAST(%b AS BINARY),%b)" % (text, text, converted)
+
+
+def _is_text_literal(statement: Statement, first: int, last: int) -> bool:
+    """Whether this is a string or a number written out, which is never binary."""
+    tokens = statement.tokens[first : last + 1]
+    if len(tokens) == 2 and tokens[0].text == b"N":
+        tokens = tokens[1:]
+    return len(tokens) == 1 and tokens[0].kind in (Kind.STRING, Kind.NUMBER)
 
 
 def _splice_call(
     statement: Statement, select: Select, call: Call, index: int, appended: _Appended
 ) -> SplicedCall:
-    expressions = [statement.source(*argument) for argument in call.arguments]
+    item = index + 1
     simple = [_is_simple(statement, *argument) for argument in call.arguments]
-    text = appended.add(_as_utf8(expressions[0]), can_share=simple[0])
+    values = [_as_utf8(statement, *argument) for argument in call.arguments[:2]]
+    text = appended.add(values[0], item, can_share=simple[0])
     language: str | int | None = _literal_language(statement, call)
     if language is None:
-        language = appended.add(_as_utf8(expressions[1]), can_share=simple[1])
+        language = appended.add(values[1], item, can_share=simple[1])
     batch_size: int | None = MAX_BATCH_SIZE
     column: int | None = None
-    if len(expressions) == 3:
+    if len(call.arguments) == 3:
         batch_size = _literal_batch_size(statement, call)
         if batch_size is None:
-            column = appended.add(expressions[2], can_share=simple[2])
+            size = statement.source(*call.arguments[2])
+            column = appended.add(size, item, can_share=simple[2])
     return SplicedCall(
         function=call.function,
         column=_column(select, call, index),
@@ -298,10 +314,21 @@ def _rewrite(
     return replace_spans(sql, edits)
 
 
+_MAX_NAME_BYTES = 255
+"""Where both servers cut the name that they give an item, in bytes of UTF-8."""
+
+_SUPPLEMENTARY = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
+"""Characters that a name cannot have: the servers' names are utf8mb3, and write '?'."""
+
+
 def _generated_name(statement: Statement, call: Call) -> bytes:
     """The name that the server gives an item without an alias: its own text."""
     start = statement.tokens[call.first].start
-    return statement.sql[start : statement.tokens[call.last].end]
+    name = statement.sql[start : statement.tokens[call.last].end]
+    if not statement.charset.startswith("utf8"):
+        return name[:_MAX_NAME_BYTES]
+    name = _SUPPLEMENTARY.sub(b"?", name)[:_MAX_NAME_BYTES]
+    return name.decode("utf-8", "ignore").encode()
 
 
 def quote_name(name: bytes) -> bytes:

@@ -152,6 +152,8 @@ class Statement:
 
     sql: bytes
     tokens: list[Token]
+    charset: str
+    """The character set of `sql`."""
     closing: dict[int, int] = field(default_factory=dict)
     """Index of an opening parenthesis to the index of its closing one."""
     depth: list[int] = field(default_factory=list)
@@ -175,7 +177,7 @@ class Statement:
 def read_statement(sql: bytes, dialect: Dialect) -> Statement:
     """The statement cut into tokens. Raises: Unreadable, also for odd parentheses."""
     tokens = tokenize(sql, dialect)
-    statement = Statement(sql, tokens)
+    statement = Statement(sql, tokens, dialect.charset)
     opened: list[int] = []
     for i, token in enumerate(tokens):
         if token.kind is Kind.MARK and token.text == b")":

@@ -92,8 +92,11 @@ def write_column_count(count: int, payload: bytes) -> bytes:
 class ColumnDefinition:
     """A column definition, cut where the proxy edits it."""
 
-    names: bytes
-    """Catalog, schema, table, org_table, name and org_name, as they came."""
+    qualifiers: bytes
+    """Catalog, schema, table and org_table, as they came."""
+    name: bytes
+    org_name: bytes
+    """The column's own name behind an alias; each name with its length in front."""
     extended: bytes
     """MariaDB's extended metadata with its length, or nothing."""
     charset: int
@@ -107,7 +110,9 @@ class ColumnDefinition:
     def write(self) -> bytes:
         """The payload of the packet."""
         return (
-            self.names
+            self.qualifiers
+            + self.name
+            + self.org_name
             + self.extended
             + b"\x0c"
             + self.charset.to_bytes(2, "little")
@@ -120,9 +125,10 @@ class ColumnDefinition:
 
 def read_column_definition(payload: bytes, layout: Layout) -> ColumnDefinition:
     """Read a ColumnDefinition41. Raises: MalformedPacket."""
-    pos = 0
+    pos, ends = 0, []
     for _ in range(6):
         _, pos = read_lenenc_bytes(payload, pos)
+        ends.append(pos)
     start = pos
     if layout.has_extended_metadata:
         _, pos = read_lenenc_bytes(payload, pos)
@@ -130,7 +136,9 @@ def read_column_definition(payload: bytes, layout: Layout) -> ColumnDefinition:
     if len(fixed) < 10:
         raise MalformedPacket("a column definition is cut off")
     return ColumnDefinition(
-        names=payload[:start],
+        qualifiers=payload[: ends[3]],
+        name=payload[ends[3] : ends[4]],
+        org_name=payload[ends[4] : start],
         extended=payload[start:pos],
         charset=int.from_bytes(fixed[0:2], "little"),
         length=int.from_bytes(fixed[2:6], "little"),

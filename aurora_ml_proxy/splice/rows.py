@@ -4,6 +4,7 @@ about the arguments and gives out the client's packets, in order.
 A hot path: one pass over each row, and no object a column.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -120,7 +121,7 @@ class SplicedResult:
         if self._layout.is_progress(payload):
             self._pass(payload)
         elif is_error(payload):
-            self.error = payload
+            self.error = renumber_expression(payload, self._plan)
             self._waiting.clear()
             self._at = _At.END
         else:
@@ -306,9 +307,30 @@ _READERS = {
 
 
 def describe(definition: ColumnDefinition, result: ResultType) -> ColumnDefinition:
-    """The placeholder's definition, as a stored function of that type would have it."""
+    """The placeholder's definition, as a stored function of that type would have it.
+
+    Read off MariaDB 10.11, 11.8 and MySQL 9.7, which agree.
+    """
     if result is ResultType.SCORE:
-        return replace(
-            definition, type=ColumnType.DOUBLE, length=23, decimals=31, flags=0
-        )
-    return replace(definition, type=ColumnType.VAR_STRING, flags=0)
+        definition = replace(definition, type=ColumnType.DOUBLE, length=22, decimals=31)
+    else:
+        definition = replace(definition, type=ColumnType.VAR_STRING, decimals=0)
+    return replace(definition, org_name=definition.name, flags=0)
+
+
+_EXPRESSION_NUMBER = re.compile(rb"(?<=Expression #)\d+")
+
+
+def renumber_expression(error: bytes, plan: Splice) -> bytes:
+    """The upstream's ERR with the number of the user's item for that of an added one.
+
+    "Expression #3 of SELECT list is not in GROUP BY clause", where the user wrote two.
+    """
+
+    def renumber(match: re.Match[bytes]) -> bytes:
+        index = int(match[0]) - 1 - plan.items
+        if 0 <= index < len(plan.first_item_of_appended):
+            return str(plan.first_item_of_appended[index]).encode()
+        return match[0]
+
+    return _EXPRESSION_NUMBER.sub(renumber, error)
