@@ -38,6 +38,7 @@ if ! [ -x "$dir/bin/pip" ]; then
     can_apt || die "$python lacks its venv module; as root: apt-get install $package"
     install_packages "$package"
   fi
+  echo "making a virtual environment in $dir, about a minute …" >&2
   rm -rf "$dir"
   "$python" -m venv "$dir"
 fi

@@ -109,9 +109,7 @@ WRONG_FILES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "text, told", WRONG_FILES, ids=[told for _, told in WRONG_FILES]
-)
+@pytest.mark.parametrize("text, told", WRONG_FILES, ids=[told for _, told in WRONG_FILES])
 def test_a_wrong_file_gives_one_line_with_its_name_and_the_key(tmp_path, text, told):
     path = write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
