@@ -11,7 +11,6 @@ from aurora_ml_proxy.errors import UnsupportedStatement
 from aurora_ml_proxy.functions import (
     LANGUAGES,
     MAX_BATCH_SIZE,
-    ResultType,
     wrong_batch_size,
     wrong_language,
 )
@@ -26,11 +25,9 @@ from aurora_ml_proxy.plan.select import (
 )
 from aurora_ml_proxy.plan.tokens import Kind, Statement, digest, identifier
 
-_PLACEHOLDERS = {
-    ResultType.LABEL: b"CAST(NULL AS CHAR(8) CHARSET utf8mb4)",
-    ResultType.SCORE: b"(NULL+0e0)",
-}
-"""An expression of the function's type, so that the server describes the column."""
+_PLACEHOLDER = b"CAST(NULL AS CHAR(8) CHARSET utf8mb4)"
+"""Stands in a result's place, for numbers too: the definition of a string column tells
+which character set the server converts results to."""
 
 _LITERAL_LANGUAGE = re.compile(rb"(['\"])([A-Za-z-]+)\1")
 
@@ -305,7 +302,7 @@ def _rewrite(
     edits: list[tuple[int, int, bytes]] = []
     for call, index in zip(calls, placed, strict=True):
         item = select.items[index]
-        text = _PLACEHOLDERS[call.function.result]
+        text = _PLACEHOLDER
         if item.last == call.last:
             text += b" AS " + quote_name(_generated_name(statement, call))
         edits.append((tokens[call.first].start, tokens[call.last].end, text))
@@ -315,7 +312,8 @@ def _rewrite(
 
 
 _MAX_NAME_BYTES = 255
-"""Where both servers cut the name that they give an item, in bytes of UTF-8."""
+"""Where both servers cut the name that they give an item, in bytes of UTF-8; MySQL keeps
+one more when the statement is in utf8mb3, which it need not convert."""
 
 _SUPPLEMENTARY = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 """Characters that a name cannot have: the servers' names are utf8mb3, and write '?'."""
@@ -327,7 +325,8 @@ def _generated_name(statement: Statement, call: Call) -> bytes:
     name = statement.sql[start : statement.tokens[call.last].end]
     if not statement.charset.startswith("utf8"):
         return name[:_MAX_NAME_BYTES]
-    name = _SUPPLEMENTARY.sub(b"?", name)[:_MAX_NAME_BYTES]
+    limit = _MAX_NAME_BYTES + (statement.charset in ("utf8", "utf8mb3"))
+    name = _SUPPLEMENTARY.sub(b"?", name)[:limit]
     return name.decode("utf-8", "ignore").encode()
 
 

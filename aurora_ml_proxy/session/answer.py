@@ -182,7 +182,13 @@ class Answerer:
             self._spawn,
             inbox.wake,
         )
-        result = SplicedResult(plan, self._layout, evaluation.ask, seq)
+        result = SplicedResult(
+            plan,
+            self._layout,
+            evaluation.ask,
+            seq,
+            converts_numbers=self._dialect.is_mariadb,
+        )
         self._evaluation = evaluation
         self._upstream.write(write_packet(_COM_QUERY + attributes + plan.statement, 0))
         outcome = "ok"

@@ -5,7 +5,7 @@ same number, in plain notation while the decimal point stands within 15 places.
 """
 
 
-def format_double(value: float) -> bytes:
+def format_double(value: float) -> str:
     """The text of a finite DOUBLE in a result set."""
     mantissa, _, exponent_text = f"{value!r}e".partition("e")
     exponent = int(exponent_text.rstrip("e") or "0")
@@ -16,11 +16,11 @@ def format_double(value: float) -> bytes:
     point = len(whole) + exponent - (len(whole + fraction) - len(digits))
     digits = digits.rstrip("0")
     if not digits:
-        return b"0"
+        return "0"
     if -14 <= point <= 15:
-        return (sign + _plain(digits, point)).encode()
+        return sign + _plain(digits, point)
     text = digits[0] + ("." + digits[1:] if len(digits) > 1 else "")
-    return f"{sign}{text}e{point - 1}".encode()
+    return f"{sign}{text}e{point - 1}"
 
 
 def _plain(digits: str, point: int) -> str:

@@ -41,7 +41,7 @@ _WIDE_CHARSETS = {
     "utf-16-le": frozenset((56, 62)),
     "utf-32-be": frozenset((60, 61, *range(160, 184))),
 }
-"""character_set_results may be a wide one, where an ASCII label is not one byte a letter.
+"""character_set_results may be a wide one, where a letter or a digit is not one byte.
 Collation ids of ucs2 and utf16, utf16le, utf32."""
 
 _INTEGERS = frozenset(
@@ -80,9 +80,22 @@ class _Row:
 
 
 class SplicedResult:
-    """One result set, spliced. Packets in by `feed`, packets out by `take_ready`."""
+    """One result set, spliced. Packets in by `feed`, packets out by `take_ready`.
 
-    def __init__(self, plan: Splice, layout: Layout, ask: Ask, first_seq: int) -> None:
+    Args:
+        converts_numbers: whether the upstream writes numbers in character_set_results
+            too, as MariaDB does; MySQL leaves them in ASCII.
+    """
+
+    def __init__(
+        self,
+        plan: Splice,
+        layout: Layout,
+        ask: Ask,
+        first_seq: int,
+        *,
+        converts_numbers: bool,
+    ) -> None:
         self.seq = first_seq
         """The sequence number of the next packet to the client."""
         self.pending_bytes = 0
@@ -105,6 +118,7 @@ class SplicedResult:
         self._cell_of: list[int] = []
         self._is_discarding = False
         self._charset = "ascii"
+        self._converts_numbers = converts_numbers
 
     @property
     def has_ended(self) -> bool:
@@ -195,15 +209,10 @@ class SplicedResult:
         if call is None:
             return payload
         definition = read_column_definition(payload, self._layout)
-        if call.function.result is ResultType.LABEL:
-            self._charset = next(
-                (
-                    name
-                    for name, ids in _WIDE_CHARSETS.items()
-                    if definition.charset in ids
-                ),
-                "ascii",
-            )
+        self._charset = next(
+            (name for name, ids in _WIDE_CHARSETS.items() if definition.charset in ids),
+            "ascii",
+        )
         return describe(definition, call.function.result).write()
 
     def _check_appended(self, appended: int, payload: bytes) -> None:
@@ -290,9 +299,10 @@ class SplicedResult:
         if answer is None:
             cells = (b"\xfb", b"\xfb")
         else:
+            numbers = self._charset if self._converts_numbers else "ascii"
             cells = (
                 write_lenenc_bytes(answer.label.encode(self._charset)),
-                write_lenenc_bytes(format_double(answer.confidence)),
+                write_lenenc_bytes(format_double(answer.confidence).encode(numbers)),
             )
         question.cells = cells
         return cells
@@ -312,7 +322,9 @@ def describe(definition: ColumnDefinition, result: ResultType) -> ColumnDefiniti
     Read off MariaDB 10.11, 11.8 and MySQL 9.7, which agree.
     """
     if result is ResultType.SCORE:
-        definition = replace(definition, type=ColumnType.DOUBLE, length=22, decimals=31)
+        definition = replace(
+            definition, type=ColumnType.DOUBLE, charset=63, length=22, decimals=31
+        )
     else:
         definition = replace(definition, type=ColumnType.VAR_STRING, decimals=0)
     return replace(definition, org_name=definition.name, flags=0)
