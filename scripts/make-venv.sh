@@ -20,8 +20,10 @@ find_python() {
 }
 
 install_packages() {
-  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
-    --no-install-recommends "$@"; } >&2 || die "cannot install $*"
+  local log
+  echo "installing $* with apt-get …" >&2
+  log=$({ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+    --no-install-recommends "$@"; } 2>&1) || die "cannot install $*: ${log##*$'\n'}"
 }
 
 can_apt() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
