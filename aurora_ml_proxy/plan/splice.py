@@ -312,8 +312,7 @@ def _rewrite(
 
 
 _MAX_NAME_BYTES = 255
-"""Where both servers cut the name that they give an item, in bytes of UTF-8; MySQL keeps
-one more when the statement is in utf8mb3, which it need not convert."""
+"""Where both servers cut the name that they give an item, in bytes of UTF-8."""
 
 _SUPPLEMENTARY = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 """Characters that a name cannot have: the servers' names are utf8mb3, and write '?'."""
@@ -325,8 +324,7 @@ def _generated_name(statement: Statement, call: Call) -> bytes:
     name = statement.sql[start : statement.tokens[call.last].end]
     if not statement.charset.startswith("utf8"):
         return name[:_MAX_NAME_BYTES]
-    limit = _MAX_NAME_BYTES + (statement.charset in ("utf8", "utf8mb3"))
-    name = _SUPPLEMENTARY.sub(b"?", name)[:limit]
+    name = _SUPPLEMENTARY.sub(b"?", name)[:_MAX_NAME_BYTES]
     return name.decode("utf-8", "ignore").encode()
 
 

@@ -43,8 +43,14 @@ def encode(statement: str, session: str, encoding: str) -> bytes:
     return statement.encode(encoding, "replace")
 
 
-def comparable(server: Server, statement: str, seen: Seen) -> Seen:
+def comparable(server: Server, session: str, statement: str, seen: Seen) -> Seen:
     """What must be equal; the differences that docs/functions.md lists taken out."""
+    if session == "utf8mb3" and not server.is_mariadb:
+        # MySQL cuts a generated name one byte later when it need not convert it.
+        columns = tuple(
+            (*c[:3], *(name[:255] for name in c[3:5]), *c[5:]) for c in seen.columns
+        )
+        seen = replace(seen, columns=columns)
     if seen.error is not None and "((1,2)" in statement:
         # MariaDB names the function's parameter where it refuses a row; a proxy has none.
         return replace(seen, error=("a row is refused",), warnings=())
@@ -73,8 +79,8 @@ def test_the_proxy_gives_what_the_server_gives(
             client.see(start.encode())
         for statement in CORPUS:
             raw = encode(statement, session, encoding)
-            wanted = comparable(server, statement, direct.see(raw))
-            got = comparable(server, statement, proxied.see(raw))
+            wanted = comparable(server, session, statement, direct.see(raw))
+            got = comparable(server, session, statement, proxied.see(raw))
             if wanted != got:
                 differences.append(f"{statement}\n  direct  {wanted}\n  proxied {got}")
     finally:
