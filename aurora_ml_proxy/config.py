@@ -26,9 +26,7 @@ class ConfigError(Exception):
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Listen(_Section):
@@ -49,9 +47,7 @@ class Listen(_Section):
         default=None, examples=["/etc/aurora-ml-proxy/cert.pem"]
     )
     """PEM file of the certificate chain; without it one is made and signed at start."""
-    tls_key: Path | None = Field(
-        default=None, examples=["/etc/aurora-ml-proxy/key.pem"]
-    )
+    tls_key: Path | None = Field(default=None, examples=["/etc/aurora-ml-proxy/key.pem"])
     """PEM file of the certificate's key."""
     max_connections: int = Field(default=2000, ge=1)
     """Clients at one time; one more is told "Too many connections"."""

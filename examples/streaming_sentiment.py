@@ -16,8 +16,7 @@ connection = pymysql.connect(
 found: Counter[str] = Counter()
 with connection, connection.cursor(pymysql.cursors.SSCursor) as cursor:
     cursor.execute(
-        "SELECT aws_comprehend_detect_sentiment(user_feedback, 'en')"
-        " FROM FeedbackArchive"
+        "SELECT aws_comprehend_detect_sentiment(user_feedback, 'en') FROM FeedbackArchive"
     )
     for (sentiment,) in cursor:
         found[sentiment] += 1

@@ -37,9 +37,7 @@ def anchor(heading):
 
 
 def pages():
-    return pytest.mark.parametrize(
-        "page", PAGES, ids=lambda p: str(p.relative_to(ROOT))
-    )
+    return pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 
 
 def test_generated_text_is_up_to_date():
