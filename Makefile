@@ -33,7 +33,7 @@ test: venv ## every test, on private servers; ARGS goes to pytest
 	scripts/get-clients.sh && $(PYTEST) $(ARGS)
 
 fuzz: venv ## the property tests, for longer
-	HYPOTHESIS_PROFILE=deep $(PYTEST) -k fuzz $(ARGS)
+	$(PYTEST) --hypothesis-profile=deep -k fuzz $(ARGS)
 
 docs: venv ## the generated parts of the docs and config.example.toml
 	$(BIN)/python docs/generate.py

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from aurora_ml_proxy.config import ENV_PREFIX, Settings
 from aurora_ml_proxy.errors import ERRORS
 from aurora_ml_proxy.functions import FUNCTIONS, LANGUAGES
+from aurora_ml_proxy.metrics import REGISTRY
 
 ROOT = Path(__file__).parent.parent
 MARK = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -91,6 +92,14 @@ def functions_table() -> str:
     )
 
 
+def metrics_table() -> str:
+    head = row("metric", "type", "meaning") + row(*["---"] * 3)
+    return head + "".join(
+        row(f"`{m.name}{'_total' * (m.type == 'counter')}`", m.type, m.documentation)
+        for m in REGISTRY.collect()
+    )
+
+
 def languages() -> str:
     return ", ".join(f"`{code}`" for code in sorted(LANGUAGES)) + ".\n"
 
@@ -100,6 +109,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "errors": errors_table,
     "functions": functions_table,
     "languages": languages,
+    "metrics": metrics_table,
 }
 
 

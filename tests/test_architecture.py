@@ -168,6 +168,15 @@ def test_no_module_is_named_after_nothing(path):
     assert path.stem not in NO_NAMES and path.parent.name not in NO_NAMES
 
 
+def test_every_test_stands_beside_its_module():
+    """tests/ mirrors the package; a test of no module of the folder has no twin."""
+    tests = Path(__file__).parent
+    for stage in (*STAGES, "backends", "server"):
+        for test in (tests / stage).rglob("test_*.py"):
+            module = test.stem.removeprefix("test_").removesuffix("_fuzz")
+            assert (PACKAGE / stage / f"{module}.py").exists(), f"{test}: no such module"
+
+
 def test_the_package_map_names_every_folder():
     text = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text("utf-8")))
     for stage in (*STAGES, "backends", "server"):
