@@ -6,7 +6,6 @@ sent when it is full, or when `flush` says that no more texts come.
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 from aurora_ml_proxy.errors import ERRORS, BackendFailed, ProxyError
@@ -22,9 +21,12 @@ from aurora_ml_proxy.functions import MAX_TEXT_BYTES, Answer, Failure, Sentiment
 Spawn = Callable[[Coroutine[Any, Any, None]], Any]
 """Starts a task and keeps it from being collected; gives something to cancel."""
 
-MAX_REMEMBERED = 100_000
-"""Questions that a statement remembers, so that its memory stays flat (about 25 MB).
-A text that comes again after so many others is asked again."""
+MAX_REMEMBERED_BYTES = 32 << 20
+"""Memory for the texts that a statement remembers, so that it stays flat. A text that
+comes again after so many others is asked again."""
+
+QUESTION_BYTES = 400
+"""What remembering a question takes besides its text, about."""
 
 MAX_WARNINGS = 64
 """Warnings kept for SHOW WARNINGS: MariaDB's default max_error_count."""
@@ -92,6 +94,7 @@ class Evaluation:
         self.wake = wake
         """Tells whoever waits that something has changed."""
         self._remembered: dict[str, dict[bytes, Question]] = {}
+        self._remembered_bytes = 0
         self._open: dict[tuple[str, int], list[Question]] = {}
         self._tasks: set[Any] = set()
         self._failures_seen: set[str] = set()
@@ -111,13 +114,15 @@ class Evaluation:
         remembered = self._remembered.get(language)
         if remembered is None:
             remembered = self._remembered[language] = {}
-        key = text if len(text) <= 32 else blake2b(text, digest_size=16).digest()
-        question = remembered.get(key)
+        question = remembered.get(text)
         if question is None:
             question = self._new_question(text)
-            if len(remembered) >= MAX_REMEMBERED:
-                del remembered[next(iter(remembered))]
-            remembered[key] = question
+            self._remembered_bytes += len(text) + QUESTION_BYTES
+            while self._remembered_bytes > MAX_REMEMBERED_BYTES and remembered:
+                oldest = next(iter(remembered))
+                del remembered[oldest]
+                self._remembered_bytes -= len(oldest) + QUESTION_BYTES
+            remembered[text] = question
             if not question.is_answered:
                 self._add_to_batch(question, language, batch_size)
         return question

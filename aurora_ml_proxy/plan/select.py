@@ -1,5 +1,6 @@
 """The shape of an outermost SELECT: its items, its clauses, what depends on an item."""
 
+import unicodedata
 from dataclasses import dataclass
 
 from aurora_ml_proxy.plan.tokens import Kind, Statement, Token, identifier
@@ -18,6 +19,10 @@ _CLAUSES = frozenset(
 
 _MAY_BE_NAMES = frozenset(b"WINDOW QUALIFY MINUS OFFSET".split())
 """Of these, the ones that a server lets people use as names without quotes."""
+
+_BEHIND_MINUS = frozenset(b"SELECT VALUES TABLE WITH ALL DISTINCT".split())
+
+_BEHIND_A_NAME = frozenset(b"FROM AS ASC DESC".split())
 
 SEES_ALIASES = frozenset(b"GROUP HAVING WINDOW QUALIFY ORDER".split())
 """The clauses in which the name of an item stands for the item."""
@@ -117,11 +122,28 @@ def _starts_clause(statement: Statement, i: int, start: int) -> bool:
         return False
     if i > 0 and _is_mark(tokens[i - 1], b"."):
         return False
+    if tokens[i].text == b"FOR" and tokens[i - 1].text == b"VALUE":
+        return False  # MariaDB's NEXT VALUE FOR a_sequence
     if tokens[i].text not in _MAY_BE_NAMES:
         return True
-    if i == start or _is_mark(tokens[i - 1], b","):
+    if i == start or _is_mark(tokens[i - 1], b",") or tokens[i - 1].text == b"AS":
         return False
-    return tokens[i - 1].text != b"AS"
+    return _goes_on_as_clause(tokens[i].text, tokens[i + 1 : i + 4])
+
+
+def _goes_on_as_clause(keyword: bytes, behind: list[Token]) -> bool:
+    """Whether what stands behind a keyword that may be a name makes it a clause."""
+    texts = [token.text for token in behind]
+    match keyword:
+        case b"WINDOW":
+            return texts[1:] == [b"AS", b"("]
+        case b"OFFSET":
+            return texts[1:2] in ([b"ROW"], [b"ROWS"])
+        case b"MINUS":
+            return texts[:1] == [b"("] or bool(_BEHIND_MINUS.intersection(texts[:1]))
+        case _:
+            is_name = not texts or texts[0] == b"," or texts[0] in _BEHIND_A_NAME
+            return not is_name
 
 
 def _items(statement: Statement, start: int, end: int) -> list[Item]:
@@ -142,26 +164,69 @@ def _is_star(statement: Statement, first: int, last: int) -> bool:
     return last == first or _is_mark(statement.tokens[last - 1], b".")
 
 
-def mentions(statement: Statement, first: int, last: int, name: bytes) -> bool:
-    """Whether an unqualified name stands somewhere between two tokens."""
+def mentions(statement: Statement, first: int, last: int, name: str) -> bool:
+    """Whether an unqualified name stands somewhere between two tokens.
+
+    Args:
+        name: as `folded` gives it.
+    """
     tokens = statement.tokens
     return any(
         tokens[i].kind in (Kind.WORD, Kind.QUOTED)
-        and identifier(tokens[i], statement.sql) == name
+        and folded(identifier(tokens[i], statement.sql), statement.charset) == name
         and not (i > 0 and _is_mark(tokens[i - 1], b"."))
         for i in range(first, last + 1)
     )
 
 
+_CODECS = {
+    "latin1": "cp1252",
+    "gbk": "gbk",
+    "gb2312": "gbk",
+    "gb18030": "gb18030",
+    "big5": "big5hkscs",
+    "sjis": "cp932",
+    "cp932": "cp932",
+    "ujis": "euc_jp",
+    "eucjpms": "euc_jp",
+    "euckr": "cp949",
+}
+
+
+def folded(name: bytes, charset: str) -> str:
+    """What of a name counts when two names are compared, and rather less than more.
+
+    Servers compare names without case, and cut spaces off them. Two names that differ
+    here are two; of two that are equal here nobody knows.
+    """
+    codec = "utf-8" if charset.startswith("utf8") else _CODECS.get(charset, "ascii")
+    text = unicodedata.normalize("NFKD", name.decode(codec, "ignore"))
+    return "".join(c for c in text.upper().casefold() if c.isalnum())
+
+
+_NUMERAL = frozenset(b"TRUE FALSE NOT ASC DESC WITH ROLLUP".split())
+"""Words that a position in GROUP BY or ORDER BY may consist of."""
+
+
 def positions(statement: Statement, clause: Clause) -> list[int]:
-    """The numbers that stand alone in GROUP BY or ORDER BY: positions of items."""
-    found = []
+    """The numbers that stand alone in GROUP BY or ORDER BY: positions of items.
+
+    `(2)`, `+2` and `{x 2}` are positions to both servers, TRUE is 1 to MariaDB.
+    """
+    found: list[int] = []
+    here: list[int] | None = []
     tokens, depth = statement.tokens, statement.depth
-    for i in range(clause.first + 1, clause.last + 1):
-        before = tokens[i - 1]
-        starts = _is_mark(before, b",") or before.text == b"BY"
-        if depth[i] == 0 and starts and tokens[i].kind is Kind.NUMBER:
-            after = tokens[i + 1] if i < clause.last else None
-            if after is None or after.text in (b",", b"ASC", b"DESC", b"WITH"):
-                found.append(int(tokens[i].text))
-    return found
+    for i in range(clause.first + 2, clause.last + 1):
+        token = tokens[i]
+        if depth[i] == 0 and _is_mark(token, b","):
+            found += here or []
+            here = []
+        elif here is None or _is_mark(tokens[i - 1], b"{"):
+            continue
+        elif token.kind is Kind.NUMBER:
+            here.append(int(token.text))
+        elif _is_word(token, _NUMERAL):
+            here += [1] if token.text == b"TRUE" or token.text == b"FALSE" else []
+        elif token.kind is not Kind.MARK or token.text not in b"(){}+-!":
+            here = None
+    return found + (here or [])

@@ -42,7 +42,7 @@ class Unreadable(ValueError):
 
 _GRAMMAR = r"""
   (?P<space>   \s+ )
-| (?P<comment> \#[^\n]* | --(?=[\s\x00-\x1f]|\Z)[^\n]* )
+| (?P<comment> \#[^\n\0]* | --(?=[\s\x00-\x1f\x7f]|\Z)[^\n\0]* )
 | (?P<version> /\*M?!(?P<digits>[0-9]{5,6})? )
 | (?P<block>   /\* )
 | (?P<close>   \*/ )
@@ -52,6 +52,7 @@ _GRAMMAR = r"""
 | (?P<number>  [0-9]+ (?![\w$\x80-\xff]) )
 | (?P<word>    [\w$\x80-\xff]+ )
 | (?P<open>    ['"`] )
+| (?P<nul>     \x00 )
 | (?P<mark>    := | \|\| | && | <=> | . )
 """
 
@@ -124,8 +125,14 @@ def tokenize(sql: bytes, dialect: Dialect) -> list[Token]:
                 pos = _end_of_block(text, pos, nested=False)
             case "close" if opened:
                 opened -= 1
+            case "close":
+                # `2 */* a comment */ 3` is a product: the slash opens the comment.
+                pos = start + 1
+                tokens.append(Token(Kind.MARK, start, pos, b"*"))
             case "open":
                 raise Unreadable("a quoted text has no end")
+            case "nul":
+                raise Unreadable("the server's lexer ends at a NUL")
             case "word":
                 tokens.append(Token(Kind.WORD, start, pos, match[0].upper()))
             case _:
@@ -142,7 +149,6 @@ _KINDS = {
     "variable": Kind.VARIABLE,
     "number": Kind.NUMBER,
     "mark": Kind.MARK,
-    "close": Kind.MARK,
 }
 
 

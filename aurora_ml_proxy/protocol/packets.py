@@ -5,6 +5,7 @@ packet, and one of exactly that size ends with an empty packet.
 """
 
 from dataclasses import dataclass
+from struct import Struct
 
 from aurora_ml_proxy.errors import MalformedPacket
 from aurora_ml_proxy.protocol.vocabulary import MAX_PAYLOAD
@@ -55,30 +56,39 @@ class PacketReader:
             return Packet(payload, seq)
         return None
 
-    def packets(self) -> list[Packet]:
-        """Every whole packet that has arrived."""
-        if self._joined or not self._buffer:
-            return self._packets_one_by_one()
-        # One pass over the buffer: deleting the front for every row is quadratic.
-        data = bytes(self._buffer)
-        found: list[Packet] = []
-        pos, end = 0, len(data)
-        while pos + 4 <= end:
-            length = data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16
-            stop = pos + 4 + length
-            if stop > end or length == MAX_PAYLOAD:
-                break
-            found.append(Packet(data[pos + 4 : stop], data[pos + 3]))
-            pos = stop
-        del self._buffer[:pos]
-        if len(self._buffer) >= 4 and self._buffer.startswith(b"\xff\xff\xff"):
-            found += self._packets_one_by_one()
-        return found
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that have arrived and were not handed out."""
+        return len(self._buffer)
 
-    def _packets_one_by_one(self) -> list[Packet]:
-        found = []
-        while (packet := self.next_packet()) is not None:
-            found.append(packet)
+    @property
+    def has_packet(self) -> bool:
+        """Whether `next_packet` or `payloads` would get on with what has arrived."""
+        buffer = self._buffer
+        return len(buffer) >= 4 and len(buffer) >= 4 + int.from_bytes(
+            buffer[:3], "little"
+        )
+
+    def payloads(self, max_bytes: int = 64 << 10) -> list[bytes]:
+        """The payloads of the next whole packets, about as many as make `max_bytes`.
+
+        Raises: MalformedPacket.
+        """
+        found: list[bytes] = []
+        if not self._joined:
+            # One pass over the buffer: to delete its front for every row is slower.
+            data = bytes(self._buffer[:max_bytes])
+            pos, end = 0, len(data)
+            while pos + 4 <= end:
+                length = data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16
+                stop = pos + 4 + length
+                if stop > end:
+                    break
+                found.append(data[pos + 4 : stop])
+                pos = stop
+            del self._buffer[:pos]
+        if not found and (packet := self.next_packet()) is not None:
+            found.append(packet.payload)
         return found
 
     def take_rest(self) -> bytes:
@@ -90,14 +100,18 @@ class PacketReader:
         return rest
 
 
+_HEADER = Struct("<I")
+"""Three bytes of length and one of sequence, as one little-endian number."""
+
+
 def write_packet(payload: bytes, seq: int) -> bytes:
     """The payload in as many packets as it needs, numbered from `seq`, modulo 256."""
     if len(payload) < MAX_PAYLOAD:
-        return len(payload).to_bytes(3, "little") + bytes((seq & 0xFF,)) + payload
+        return _HEADER.pack(len(payload) | (seq & 0xFF) << 24) + payload
     parts = []
     for start in range(0, len(payload) + 1, MAX_PAYLOAD):
         part = payload[start : start + MAX_PAYLOAD]
-        parts.append(len(part).to_bytes(3, "little") + bytes((seq & 0xFF,)) + part)
+        parts.append(_HEADER.pack(len(part) | (seq & 0xFF) << 24) + part)
         seq += 1
     return b"".join(parts)
 

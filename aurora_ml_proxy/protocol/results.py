@@ -21,35 +21,31 @@ from aurora_ml_proxy.protocol.vocabulary import (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
-    """What the two peers negotiated about the shape of result sets."""
+    """What the two peers negotiated about the shape of result sets.
 
-    capabilities: Capabilities
-    mariadb_capabilities: MariaDBCapabilities
+    Plain attributes: they are asked once a row, and an IntFlag's `&` costs more than the
+    rest of a row.
+    """
 
-    @property
-    def sends_eof(self) -> bool:
+    def __init__(
+        self, capabilities: Capabilities, mariadb_capabilities: MariaDBCapabilities
+    ) -> None:
+        self.capabilities = capabilities
+        self.mariadb_capabilities = mariadb_capabilities
+        self.sends_eof = not capabilities & CLIENT_DEPRECATE_EOF
         """Whether an EOF packet stands behind the column definitions."""
-        return not self.capabilities & CLIENT_DEPRECATE_EOF
-
-    @property
-    def count_has_flag(self) -> bool:
-        """Whether a byte behind the column count says if definitions follow."""
-        return bool(
-            self.capabilities & CLIENT_OPTIONAL_RESULTSET_METADATA
-            or self.mariadb_capabilities & MariaDBCapabilities.CACHE_METADATA
+        self.count_has_flag = bool(
+            capabilities & CLIENT_OPTIONAL_RESULTSET_METADATA
+            or mariadb_capabilities & MariaDBCapabilities.CACHE_METADATA
         )
-
-    @property
-    def has_extended_metadata(self) -> bool:
+        """Whether a byte behind the column count says if definitions follow."""
+        self.has_extended_metadata = bool(
+            mariadb_capabilities & MariaDBCapabilities.EXTENDED_METADATA
+        )
         """Whether a definition has MariaDB's extra string behind the names."""
-        return bool(self.mariadb_capabilities & MariaDBCapabilities.EXTENDED_METADATA)
-
-    @property
-    def has_progress(self) -> bool:
+        self.has_progress = bool(mariadb_capabilities & MariaDBCapabilities.PROGRESS)
         """Whether an ERR of number 65535 is a progress report."""
-        return bool(self.mariadb_capabilities & MariaDBCapabilities.PROGRESS)
 
     def is_terminator(self, payload: bytes) -> bool:
         """Whether this packet, found among rows, ends them."""

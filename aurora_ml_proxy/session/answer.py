@@ -206,6 +206,8 @@ class Answerer:
             if isinstance(error, UpstreamLost):
                 raise
             evaluation.cancel()
+            result.discard()
+            self._client.write(result.take_ready())
             self._send_error(error, result.seq)
             await self._read_to_the_end(result, inbox)
         except asyncio.CancelledError:
@@ -214,7 +216,6 @@ class Answerer:
         finally:
             evaluation.cancel()
             self._evaluation = None
-            self._upstream.resume_reading()
             metrics.STATEMENTS.labels("ok" if outcome == "ok" else "failed").inc()
             log.info(
                 "ml statement digest=%s plan=splice rows=%d texts=%d calls=%d ms=%.1f "
@@ -239,10 +240,19 @@ class Answerer:
     async def _stream(
         self, result: SplicedResult, evaluation: Evaluation, inbox: Inbox
     ) -> None:
-        """Read, ask and pass on, until every row is out or the upstream's error is in."""
+        """Read, ask and pass on, until every row is out or the upstream's error is in.
+
+        What is not taken from the inbox stops the upstream (`Inbox.feed`).
+        """
+        sips = False
         while True:
-            for packet in inbox.packets():
-                result.feed(packet.payload)
+            has_room = (
+                result.pending_bytes < WINDOW_BYTES
+                and not evaluation.is_saturated
+                and not self._client.is_full
+            )
+            payloads = inbox.payloads() if has_room or sips else []
+            result.feed(payloads)
             if result.has_ended:
                 evaluation.flush()
             if evaluation.failure is not None:
@@ -251,44 +261,41 @@ class Answerer:
                 self._client.write(data)
             if result.has_ended and not result.is_waiting:
                 return
-            if inbox.has_ended and not result.has_ended:
+            if payloads:
+                sips = False
+                await asyncio.sleep(0)  # the other connections' turn
+                continue
+            if inbox.has_ended and has_room and not result.has_ended:
                 raise UpstreamLost("Lost connection to the upstream during query")
-            await self._wait(result, evaluation, inbox)
-
-    async def _wait(
-        self, result: SplicedResult, evaluation: Evaluation, inbox: Inbox
-    ) -> None:
-        """Wait for more rows, for answers, or for the client to take what it has."""
-        has_room = result.pending_bytes < WINDOW_BYTES and not evaluation.is_saturated
-        if self._client.is_full:
-            self._upstream.pause_reading()
-            await inbox.until_woken()
-        elif has_room:
-            self._upstream.resume_reading()
-            await inbox.until_woken()
-        else:
-            if not evaluation.in_flight:
+            if not has_room and not evaluation.in_flight:
                 evaluation.flush()
-            self._upstream.pause_reading()
-            try:
-                async with asyncio.timeout(SIP_S):
-                    await inbox.until_woken()
-            except TimeoutError:
-                self._upstream.resume_reading()
+            sips = await self._wait(inbox, has_room)
+
+    async def _wait(self, inbox: Inbox, has_room: bool) -> bool:
+        """Wait for rows, for answers, or for the client to take what it has.
+
+        Returns: whether to read on although there is no room.
+        """
+        if has_room or self._client.is_full:
+            await inbox.until_woken()
+            return False
+        try:
+            async with asyncio.timeout(SIP_S):
                 await inbox.until_woken()
+        except TimeoutError:
+            return True
+        return False
 
     async def _read_to_the_end(self, result: SplicedResult, inbox: Inbox) -> None:
         """Read what the upstream still sends of a statement that has failed."""
-        result.discard()
-        self._upstream.resume_reading()
-        while True:
-            for packet in inbox.packets():
-                result.feed(packet.payload)
-            if result.has_ended:
-                return
-            if inbox.has_ended:
+        while not result.has_ended:
+            if payloads := inbox.payloads():
+                result.feed(payloads)
+                await asyncio.sleep(0)
+            elif inbox.has_ended:
                 raise UpstreamLost("Lost connection to the upstream during query")
-            await inbox.until_woken()
+            else:
+                await inbox.until_woken()
 
 
 async def _next(inbox: Inbox) -> bytes:

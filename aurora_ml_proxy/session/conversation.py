@@ -8,7 +8,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, assert_never
 
-from aurora_ml_proxy.protocol.packets import Packet
+from aurora_ml_proxy.errors import ProxyError
 from aurora_ml_proxy.session.ports import Leg
 
 
@@ -72,40 +72,47 @@ Conversation: TypeAlias = Generator[Action, bytes, T]
 async def carry_out(conversation: Conversation[T], client: Leg, upstream: Leg) -> T:
     """Run a conversation over two legs to its end, and give its result.
 
+    What goes wrong on a leg is raised inside the conversation, which may have something
+    left to say to the other one.
     Raises: what the conversation raises.
     """
     action = next(conversation)
     while True:
-        outcome: bytes | None = b""
-        hung_up: type[Exception] | None = None
-        match action:
-            case ReadFromClient():
-                packet = await client.read_packet()
-                outcome, hung_up = _payload(packet), ClientClosed
-            case ReadFromUpstream():
-                packet = await upstream.read_packet()
-                outcome, hung_up = _payload(packet), UpstreamClosed
-            case SendToClient(payload):
-                await client.send(payload)
-            case SendToUpstream(payload):
-                await upstream.send(payload)
-            case StartClientTls():
-                outcome = b"" if await client.start_tls() else None
-                hung_up = ClientClosed
-            case StartUpstreamTls():
-                outcome = b"" if await upstream.start_tls() else None
-                hung_up = UpstreamClosed
-            case _:
-                assert_never(action)
         try:
-            if outcome is None and hung_up is not None:
-                action = conversation.throw(hung_up())
+            try:
+                outcome = await _perform(action, client, upstream)
+            except (ClientClosed, UpstreamClosed, ProxyError) as trouble:
+                action = conversation.throw(trouble)
             else:
-                action = conversation.send(outcome or b"")
+                action = conversation.send(outcome)
         except StopIteration as end:
             result: T = end.value
             return result
 
 
-def _payload(packet: Packet | None) -> bytes | None:
-    return None if packet is None else packet.payload
+async def _perform(action: Action, client: Leg, upstream: Leg) -> bytes:
+    """Do it. Raises: ClientClosed, UpstreamClosed, ProxyError."""
+    match action:
+        case ReadFromClient():
+            packet = await client.read_packet()
+            if packet is None:
+                raise ClientClosed
+            return packet.payload
+        case ReadFromUpstream():
+            packet = await upstream.read_packet()
+            if packet is None:
+                raise UpstreamClosed
+            return packet.payload
+        case SendToClient(payload):
+            await client.send(payload)
+        case SendToUpstream(payload):
+            await upstream.send(payload)
+        case StartClientTls():
+            if not await client.start_tls():
+                raise ClientClosed
+        case StartUpstreamTls():
+            if not await upstream.start_tls():
+                raise UpstreamClosed
+        case _:
+            assert_never(action)
+    return b""

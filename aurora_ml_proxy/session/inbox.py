@@ -5,6 +5,9 @@ import asyncio
 from aurora_ml_proxy.protocol.packets import Packet, PacketReader, write_packet
 from aurora_ml_proxy.session.ports import Port
 
+MAX_HELD_BYTES = 512 << 10
+"""Bytes that wait for the task before the peer is no longer read."""
+
 
 class Inbox:
     """Filled by a link's callbacks, emptied by a task. Also wakes the task."""
@@ -19,10 +22,15 @@ class Inbox:
         self._port = port
         self._reader = PacketReader(max_payload_bytes)
         self._event = asyncio.Event()
+        self._is_paused = False
 
     def feed(self, data: bytes) -> None:
         """The peer has sent this."""
-        self._reader.feed(data)
+        reader = self._reader
+        reader.feed(data)
+        if reader.held_bytes > MAX_HELD_BYTES and reader.has_packet:
+            self._port.pause_reading()
+            self._is_paused = True
         self._event.set()
 
     def end(self) -> None:
@@ -39,9 +47,19 @@ class Inbox:
         await self._event.wait()
         self._event.clear()
 
-    def packets(self) -> list[Packet]:
-        """Every whole packet that has come."""
-        return self._reader.packets()
+    def payloads(self) -> list[bytes]:
+        """The payloads of the next whole packets: so many as take a few milliseconds."""
+        payloads = self._reader.payloads()
+        self._read_on()
+        return payloads
+
+    def _read_on(self) -> None:
+        reader = self._reader
+        if self._is_paused and (
+            reader.held_bytes < MAX_HELD_BYTES // 2 or not reader.has_packet
+        ):
+            self._is_paused = False
+            self._port.resume_reading()
 
     def take_rest(self) -> bytes:
         """What has come and is no whole packet yet."""
@@ -53,6 +71,7 @@ class Inbox:
             if self.has_ended:
                 return None
             await self.until_woken()
+        self._read_on()
         self.next_seq = packet.seq + 1
         return packet
 

@@ -12,8 +12,10 @@ from aurora_ml_proxy.config import Upstream
 from aurora_ml_proxy.errors import (
     InsecureTransport,
     MalformedPacket,
+    ProxyError,
     UnsupportedClient,
     UpstreamTlsFailed,
+    UpstreamUnavailable,
 )
 from aurora_ml_proxy.protocol.login import (
     Greeting,
@@ -23,7 +25,6 @@ from aurora_ml_proxy.protocol.login import (
     is_ssl_request,
     offer,
     read_auth_switch,
-    read_capabilities,
     read_greeting,
     read_handshake_response,
     write_dummy_login,
@@ -44,6 +45,7 @@ from aurora_ml_proxy.session.conversation import (
     SendToUpstream,
     StartClientTls,
     StartUpstreamTls,
+    UpstreamClosed,
 )
 
 CACHING_SHA2 = "caching_sha2_password"
@@ -99,11 +101,14 @@ def login(policy: LoginPolicy) -> Conversation[Login]:
 
     Raises: LoginRefused, ClientClosed, UpstreamClosed, ProxyError.
     """
-    payload = yield ReadFromUpstream()
+    payload = yield from _hear_upstream()
     if is_error(payload):  # "Too many connections", "Host is blocked"
         yield SendToClient(payload)
         raise LoginRefused
-    greeting = read_greeting(payload)
+    try:
+        greeting = read_greeting(payload)
+    except MalformedPacket as error:
+        raise _no_sense(error) from None
     offers_tls = _offers_tls(policy, greeting)
     offered, offered_mariadb = offer(greeting, tls=offers_tls)
     yield SendToClient(edit_greeting(payload, greeting, offered, offered_mariadb))
@@ -117,12 +122,11 @@ def login(policy: LoginPolicy) -> Conversation[Login]:
                 )
             yield StartClientTls()
             response_payload = yield ReadFromClient()
-        read_capabilities(response_payload)
-    except (ClientClosed, MalformedPacket, UnsupportedClient):
+        response = read_handshake_response(response_payload, offered, offered_mariadb)
+        upstream_tls = _wants_upstream_tls(policy, greeting, client_tls)
+    except (ClientClosed, ProxyError):
         yield from leave_quietly(greeting)
         raise
-    response = read_handshake_response(response_payload, offered, offered_mariadb)
-    upstream_tls = _wants_upstream_tls(policy, greeting, client_tls)
     edited = edit_handshake_response(response_payload, response, tls=upstream_tls)
     if upstream_tls:
         yield SendToUpstream(edited[:32])
@@ -141,6 +145,20 @@ def login(policy: LoginPolicy) -> Conversation[Login]:
         raise LoginRefused
     layout = Layout(response.capabilities & ~CLIENT_SSL, response.mariadb_capabilities)
     return Login(greeting, layout, response.user, legs, read_ok_status(answer))
+
+
+def _hear_upstream() -> Conversation[bytes]:
+    """The upstream's next payload. Raises: UpstreamClosed, UpstreamUnavailable."""
+    try:
+        return (yield ReadFromUpstream())
+    except MalformedPacket as error:
+        raise _no_sense(error) from None
+
+
+def _no_sense(error: MalformedPacket) -> UpstreamUnavailable:
+    return UpstreamUnavailable(
+        f"What the upstream says is not MySQL's protocol: {error.message}"
+    )
 
 
 def _offers_tls(policy: LoginPolicy, greeting: Greeting) -> bool:
@@ -174,25 +192,38 @@ def leave_quietly(greeting: Greeting) -> Conversation[None]:
     An unfinished one counts against max_connect_errors (MDEV-21456), and after a
     hundred of them the upstream would block the proxy and all its clients.
     """
-    yield SendToUpstream(write_dummy_login(greeting))
-    yield from _read_to_the_end()
+    yield from _finish(write_dummy_login(greeting))
 
 
-def _read_to_the_end() -> Conversation[None]:
-    """Answer with nothing until the upstream says no (or, to no password, yes)."""
-    while (yield ReadFromUpstream())[:1] not in (b"\x00", b"\xff"):
-        yield SendToUpstream(b"")
+def _finish(payload: bytes) -> Conversation[None]:
+    """Say this, and then nothing, until the upstream says no (or, to no password, yes)."""
+    try:
+        yield SendToUpstream(payload)
+        while (yield from _hear_upstream())[:1] not in (b"\x00", b"\xff"):
+            yield SendToUpstream(b"")
+    except (UpstreamClosed, UpstreamUnavailable):
+        pass  # so be it: what ended the login is the news
 
 
 def authenticate(policy: LoginPolicy, legs: Legs) -> Conversation[bytes]:
     """Relay what a password plugin says until the upstream's OK or ERR, also relayed.
 
     After a COM_CHANGE_USER the same exchange comes again.
-    Returns: the last packet. Raises: InsecureTransport, MalformedPacket.
+    Returns: the last packet.
+    Raises: ClientClosed, UpstreamClosed, InsecureTransport, MalformedPacket (the
+        client's), UpstreamUnavailable.
     """
+    try:
+        return (yield from _authenticate(policy, legs))
+    except (ClientClosed, InsecureTransport, MalformedPacket):
+        yield from _finish(b"")  # it waits for an answer to its last packet
+        raise
+
+
+def _authenticate(policy: LoginPolicy, legs: Legs) -> Conversation[bytes]:
     plugin, nonce = legs.plugin, legs.nonce
     while True:
-        packet = yield ReadFromUpstream()
+        packet = yield from _hear_upstream()
         head = packet[:1]
         if head == b"\xfe" and (switch := read_auth_switch(packet)):
             plugin, nonce = switch
@@ -202,12 +233,7 @@ def authenticate(policy: LoginPolicy, legs: Legs) -> Conversation[bytes]:
             return packet
         if packet == b"\x01\x03" and plugin == CACHING_SHA2:
             continue  # fast authentication worked: the upstream speaks again
-        try:
-            reply = yield ReadFromClient()
-        except ClientClosed:
-            yield SendToUpstream(b"")
-            yield from _read_to_the_end()
-            raise
+        reply = yield ReadFromClient()
         if legs.client_tls == legs.upstream_tls or reply in (b"", b"\0"):
             yield SendToUpstream(reply)
         elif plugin == CACHING_SHA2 and packet == b"\x01\x04":
@@ -233,7 +259,10 @@ def _bridge(
     """Send a password on in the form that the other leg wants."""
     if legs.client_tls:
         yield SendToUpstream(ask_key)
-        answer = yield ReadFromUpstream()
+        answer = yield from _hear_upstream()
+        if is_error(answer):
+            yield SendToClient(answer)
+            raise LoginRefused
         if answer[:1] != b"\x01":
             raise MalformedPacket("the upstream does not hand out its public key")
         yield SendToUpstream(encrypt_password(reply, nonce, answer[1:]))

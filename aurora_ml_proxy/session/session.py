@@ -12,7 +12,12 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from aurora_ml_proxy.errors import ProxyError, QueryInterrupted, UpstreamLost
+from aurora_ml_proxy.errors import (
+    MalformedPacket,
+    ProxyError,
+    QueryInterrupted,
+    UpstreamLost,
+)
 from aurora_ml_proxy.evaluate.engine import Engine
 from aurora_ml_proxy.evaluate.evaluation import Policy, Spawn
 from aurora_ml_proxy.intercept.names import NameFilter
@@ -22,7 +27,11 @@ from aurora_ml_proxy.protocol.commands import CommandSplitter, Piece
 from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.responses import Response, ResponseFollower, response_to
 from aurora_ml_proxy.protocol.results import write_error
-from aurora_ml_proxy.protocol.vocabulary import Commands, ServerStatus
+from aurora_ml_proxy.protocol.vocabulary import (
+    COM_STMT_BULK_EXECUTE,
+    Commands,
+    ServerStatus,
+)
 from aurora_ml_proxy.session.answer import Answerer, Outcome
 from aurora_ml_proxy.session.conversation import (
     ClientClosed,
@@ -48,6 +57,17 @@ _KILL = re.compile(
     rb"\s*kill\s+(?:hard\s+|soft\s+)?(?:connection\s+|query\s+)?(\d+)\s*;?\s*\Z",
     re.IGNORECASE,
 )
+
+
+_CLEARS_WARNINGS = frozenset(
+    (
+        Commands.COM_STMT_PREPARE,
+        Commands.COM_STMT_EXECUTE,
+        COM_STMT_BULK_EXECUTE,
+        Commands.COM_RESET_CONNECTION,
+    )
+)
+"""Commands besides COM_QUERY after which SHOW WARNINGS speaks of something else."""
 
 
 @dataclass(slots=True)
@@ -163,7 +183,8 @@ class Session:
 
     def client_is_full(self) -> None:
         """The client does not take what it is sent."""
-        self._upstream.pause_reading()
+        if self._upstream_inbox is None:
+            self._upstream.pause_reading()
 
     def client_has_room(self) -> None:
         """The client takes data again."""
@@ -222,6 +243,8 @@ class Session:
             if piece.statement is not None and self._needs_a_look(piece.statement):
                 self._start(self._look_at(piece))
                 return
+            if piece.command in _CLEARS_WARNINGS:
+                self._last = Outcome()
             if response is Response.STREAM:
                 self._follower.is_blind = True
             self._follower.expect(response)
@@ -270,6 +293,10 @@ class Session:
             conversation.close()  # it may not have begun
             self._upstream_inbox = self._client_inbox = None
         self._task = None
+        if self._client.is_full:
+            self._upstream.pause_reading()
+        else:
+            self._upstream.resume_reading()
         self._client.resume_reading()
         self._pump()
         if self._is_draining:
@@ -284,7 +311,11 @@ class Session:
         self._upstream_inbox = inbox = Inbox(self._upstream)
         sql = piece.statement
         if piece.command == Commands.COM_QUERY:
-            _, sql = split_attributes(sql, self._layout.capabilities)
+            try:
+                _, sql = split_attributes(sql, self._layout.capabilities)
+            except MalformedPacket:
+                self._pass_on(piece)  # the upstream will say what is wrong
+                return
             if self._last.warning_count and is_show_warnings(sql):
                 await self._show_warnings(piece, sql, inbox)
                 return

@@ -6,11 +6,11 @@ A hot path: one pass over each row, and no object a column.
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from aurora_ml_proxy.errors import MalformedPacket
+from aurora_ml_proxy.errors import MalformedPacket, ProxyError
 from aurora_ml_proxy.evaluate.arguments import read_batch_size, read_language
 from aurora_ml_proxy.evaluate.evaluation import NULL, Question
 from aurora_ml_proxy.functions import ResultType, wrong_batch_size
@@ -56,6 +56,10 @@ _INTEGERS = frozenset(
 )
 
 
+ROW_BYTES = 500
+"""What a row that waits takes besides its payload, about."""
+
+
 class _At(Enum):
     """What packet comes next."""
 
@@ -99,7 +103,7 @@ class SplicedResult:
         self.seq = first_seq
         """The sequence number of the next packet to the client."""
         self.pending_bytes = 0
-        """Bytes of rows that wait for answers."""
+        """Memory of the rows that wait for answers, about."""
         self.error: bytes | None = None
         """The upstream's ERR packet, if it sent one."""
         self.terminator: bytes | None = None
@@ -115,6 +119,8 @@ class SplicedResult:
         self._definitions = 0
         self._columns = 0
         self._fills: list[tuple[int, SplicedCall]] = []
+        self._calls: list[SplicedCall] = []
+        self._is_filled: tuple[bool, ...] = ()
         self._cell_of: list[int] = []
         self._is_discarding = False
         self._charset = "ascii"
@@ -130,8 +136,26 @@ class SplicedResult:
         """Whether rows wait for answers."""
         return bool(self._waiting)
 
-    def feed(self, payload: bytes) -> None:
-        """Take the upstream's next packet. Raises: ProxyError for an argument."""
+    def feed(self, payloads: Iterable[bytes]) -> None:
+        """Take the upstream's next packets.
+
+        Raises: ProxyError for an argument, once all of them are taken; from then on rows
+            are discarded.
+        """
+        failure: ProxyError | None = None
+        for payload in payloads:
+            try:
+                if self._at is _At.ROWS and payload[0] < 0xFE:
+                    self._read_row(payload)
+                else:
+                    self._read_other(payload)
+            except ProxyError as error:
+                failure = failure or error
+                self.discard()
+        if failure is not None:
+            raise failure
+
+    def _read_other(self, payload: bytes) -> None:
         if self._layout.is_progress(payload):
             self._pass(payload)
         elif is_error(payload):
@@ -142,9 +166,8 @@ class SplicedResult:
             _READERS[self._at](self, payload)
 
     def discard(self) -> None:
-        """Give nothing out any more, but read on to the end."""
+        """Give no more packets out than are ready, but read on to the end."""
         self._is_discarding = True
-        self._ready.clear()
         self._waiting.clear()
         self.pending_bytes = 0
 
@@ -153,8 +176,8 @@ class SplicedResult:
         waiting, ready = self._waiting, self._ready
         while waiting and all(q.is_answered for q in waiting[0].questions):
             row = waiting.popleft()
-            self.pending_bytes -= len(row.payload)
-            self._pass(self._fill(row))
+            self.pending_bytes -= len(row.payload) + ROW_BYTES
+            self._pass(self._fill(row.payload, row.cuts, row.end, row.questions))
         if not ready:
             return b""
         data = b"".join(ready)
@@ -183,6 +206,9 @@ class SplicedResult:
             for call in self._plan.calls
         ]
         self._fills = sorted(fills, key=lambda fill: fill[0])
+        self._calls = [call for _, call in self._fills]
+        filled = {column for column, _ in self._fills}
+        self._is_filled = tuple(column in filled for column in range(self._columns))
         self._cell_of = [
             0 if call.function.result is ResultType.LABEL else 1
             for _, call in self._fills
@@ -226,30 +252,35 @@ class SplicedResult:
         self._pass(payload)
         self._at = _At.ROWS
 
-    def _read_row(self, payload: bytes) -> None:
+    def _read_last(self, payload: bytes) -> None:
         if self._layout.is_terminator(payload):
             self.terminator = payload
             self._at = _At.END
-            return
+        else:
+            self._read_row(payload)  # its first column is larger than 16 MB
+
+    def _read_row(self, payload: bytes) -> None:
         self.rows += 1
         if self._is_discarding:
             return
-        cuts, end, values = self._cut(payload)
-        questions = [self._question(call, values) for _, call in self._fills]
-        self.pending_bytes += len(payload)
-        self._waiting.append(_Row(payload, cuts, end, questions))
+        try:
+            cuts, end, values = self._cut(payload)
+        except IndexError:
+            raise MalformedPacket("a row of the upstream is cut off") from None
+        questions = [self._question(call, values) for call in self._calls]
+        if not self._waiting and all(question.is_answered for question in questions):
+            self._pass(self._fill(payload, cuts, end, questions))
+        else:
+            self.pending_bytes += len(payload) + ROW_BYTES
+            self._waiting.append(_Row(payload, cuts, end, questions))
 
     def _cut(self, payload: bytes) -> tuple[list[int], int, list[bytes | None]]:
         """Where the columns to fill are, where the user's end, the appended values."""
         pos, cuts = 0, []
-        fills = self._fills
-        next_fill, filled = fills[0][0], 0
-        for column in range(self._columns):
-            if column == next_fill:
-                cuts.append(pos)
-                filled += 1
-                next_fill = fills[filled][0] if filled < len(fills) else -1
+        for is_filled in self._is_filled:
             length = payload[pos]
+            if is_filled:
+                cuts.append(pos)
             if length < 0xFB:
                 pos += 1 + length
             else:
@@ -257,15 +288,19 @@ class SplicedResult:
                 pos += size or 0
         end = pos
         values: list[bytes | None] = []
-        total = len(payload)
         for _ in range(self._plan.appended):
+            length = payload[pos]
+            if length < 0xFB:
+                pos += 1 + length
+                values.append(payload[pos - length : pos])
+                continue
             size, pos = read_lenenc(payload, pos)
             if size is None:
                 values.append(None)
             else:
-                values.append(payload[pos : pos + size])
                 pos += size
-        if pos != total:
+                values.append(payload[pos - size : pos])
+        if pos != len(payload):
             raise MalformedPacket("a row of the upstream has another length")
         return cuts, end, values
 
@@ -282,16 +317,16 @@ class SplicedResult:
             language = read_language(value, name)
         return self._ask(values[call.text], language, batch_size)
 
-    def _fill(self, row: _Row) -> bytes:
-        payload, pos = row.payload, 0
+    def _fill(
+        self, payload: bytes, cuts: list[int], end: int, questions: list[Question]
+    ) -> bytes:
+        pos = 0
         parts: list[bytes] = []
-        for cut, question, which in zip(
-            row.cuts, row.questions, self._cell_of, strict=True
-        ):
+        for cut, question, which in zip(cuts, questions, self._cell_of, strict=True):
             cells = question.cells or self._write_cells(question)
             parts += (payload[pos:cut], cells[which])
             pos = cut + 1  # the placeholder is NULL: one byte
-        parts.append(payload[pos : row.end])
+        parts.append(payload[pos:end])
         return b"".join(parts)
 
     def _write_cells(self, question: Question) -> tuple[bytes, bytes]:
@@ -312,7 +347,7 @@ _READERS = {
     _At.COUNT: SplicedResult._read_count,
     _At.DEFINITIONS: SplicedResult._read_definition,
     _At.EOF: SplicedResult._read_eof,
-    _At.ROWS: SplicedResult._read_row,
+    _At.ROWS: SplicedResult._read_last,
 }
 
 
