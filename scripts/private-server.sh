@@ -14,6 +14,7 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
 die() { echo "private-server.sh: $*" >&2; exit 1; }
+first_error() { grep -i 'error' "$dir/run/init.log" | head -n 1; }
 
 stop() {
   local pid
@@ -88,21 +89,21 @@ mariadb10)
     base=(mariadbd)
     [ -d "$dir/data/mysql" ] || mariadb-install-db --no-defaults --user="$user" --datadir="$dir/data" \
       --auth-root-authentication-method=normal --skip-test-db >"$dir/run/init.log" 2>&1 ||
-      die "mariadb-install-db: $(tail -n 1 "$dir/run/init.log")"
+      die "mariadb-install-db: $(first_error)"
   else
     use_mariadb_tree
-    [ -d "$dir/data/mysql" ] || initialise_mariadb_tree || die "bootstrap: $(tail -n 1 "$dir/run/init.log")"
+    [ -d "$dir/data/mysql" ] || initialise_mariadb_tree || die "bootstrap: $(first_error)"
   fi ;;
 mariadb11)
   use_mariadb_tree
-  [ -d "$dir/data/mysql" ] || initialise_mariadb_tree || die "bootstrap: $(tail -n 1 "$dir/run/init.log")" ;;
+  [ -d "$dir/data/mysql" ] || initialise_mariadb_tree || die "bootstrap: $(first_error)" ;;
 mysql9)
   use_tree mysqld
   share=$tree/usr/share/mysql
   more=(--basedir="$tree/usr" --lc-messages-dir="$share")
   [ -d "$dir/data/mysql" ] || "${base[@]}" --no-defaults --initialize-insecure --user="$user" --datadir="$dir/data" \
     "${more[@]}" --innodb-redo-log-capacity=8M --log-error="$dir/run/init.log" >/dev/null 2>&1 ||
-    die "initialize: $(tail -n 1 "$dir/run/init.log")"
+    die "initialize: $(first_error)"
   more+=(--character-sets-dir="$share/charsets" --plugin-dir="$tree/usr/lib/mysql/plugin" --secure-file-priv=NULL
     --mysqlx=OFF --performance-schema=OFF --innodb-redo-log-capacity=64M) ;;
 *) die "unknown kind $kind" ;;

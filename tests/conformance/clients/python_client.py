@@ -128,7 +128,7 @@ class Odbc(Driver):
         self.connection = pyodbc.connect(
             "DRIVER={MariaDB Unicode};"
             f"SERVER={HOST};PORT={PORT};UID={USER};PWD={password};DATABASE={DATABASE};"
-            f"CHARSET=utf8mb4;OPTION=67108864;NO_SSPS={int(not PREPARED)};"
+            f"CHARSET=utf8mb4;OPTION=67108864;PREPONCLIENT={int(not PREPARED)};"
             + ("FORCETLS=1;SSLVERIFY=0" if TLS else "")
         )
         self.multi = not PREPARED

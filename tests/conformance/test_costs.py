@@ -1,0 +1,305 @@
+"""How many calls a statement makes: counted at the service, never inside the proxy."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pymysql
+import pytest
+from support.fakes import AWS_ENVIRONMENT, Fake
+from support.oracle import SCHEMA
+from support.proxies import Proxy
+from support.servers import Server
+
+from aurora_ml_proxy.backends.oracle import expected
+from aurora_ml_proxy.functions import CONFIDENCE, LABEL
+
+pytestmark = pytest.mark.mysql
+
+ProxyFactory = Callable[..., Proxy]
+LABEL_OF, CONFIDENCE_OF = LABEL.name, CONFIDENCE.name
+
+
+@pytest.fixture
+def start(
+    oracle_proxy: Callable[[Server], Proxy],
+    mariadb10: Server,
+    proxy: ProxyFactory,
+    fake: Fake,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., Any]]:
+    """`start(long_text="null")`: a connection through a proxy with these settings."""
+    oracle_proxy(mariadb10)  # makes the schema
+    for name, value in AWS_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    connections = []
+
+    def connect(**sentiment: object) -> Any:
+        settings = fake.settings(**sentiment)
+        settings["comprehend"]["max_attempts"] = 2
+        through = proxy(mariadb10, settings)
+        account = mariadb10.account()
+        connections.append(
+            pymysql.connect(
+                host=through.host,
+                port=through.port,
+                user=account.user,
+                password=account.password,
+                database=SCHEMA,
+                autocommit=True,
+            )
+        )
+        return connections[-1].cursor()
+
+    yield connect
+    for connection in connections:
+        connection.close()
+
+
+def fill(cursor: Any, texts: list[str]) -> None:
+    cursor.execute("DROP TABLE IF EXISTS costs")
+    cursor.execute(
+        "CREATE TABLE costs (id INT PRIMARY KEY AUTO_INCREMENT, t LONGTEXT, "
+        "lang VARCHAR(5) DEFAULT 'en') CHARSET utf8mb4"
+    )
+    cursor.executemany("INSERT INTO costs (t) VALUES (%s)", texts)
+
+
+def sizes(fake: Fake) -> list[int]:
+    return sorted(len(call["texts"]) for call in fake.calls())
+
+
+def test_a_thousand_rows_with_two_hundred_texts_make_eight_calls(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start()
+    fill(cursor, [f"text {i % 200}" for i in range(1000)])
+    cursor.execute(
+        f"SELECT t, {LABEL_OF}(t,'en'), {CONFIDENCE_OF}(t,'en') FROM costs ORDER BY id"
+    )
+    rows = cursor.fetchall()
+    assert sizes(fake) == [25] * 8
+    assert len(rows) == 1000
+    for text, label, confidence in rows:
+        answer = expected(text, "en")
+        assert (label, confidence) == (answer.label, answer.confidence)
+
+
+def test_texts_that_a_collation_folds_are_different_texts(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start()
+    fill(cursor, ["Good", "good", "good ", "göod"])
+    cursor.execute(f"SELECT t, {LABEL_OF}(t,'en') FROM costs ORDER BY id")
+    assert [row[1] for row in cursor.fetchall()] == [
+        expected(text, "en").label for text in ("Good", "good", "good ", "göod")
+    ]
+    assert sizes(fake) == [4]
+
+
+def test_only_returned_rows_are_asked_about(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start()
+    fill(cursor, [f"text {i}" for i in range(100)])
+    cursor.execute(
+        f"SELECT {LABEL_OF}(t,'en') FROM costs WHERE id > 10 ORDER BY id LIMIT 3"
+    )
+    assert fake.calls()[0]["texts"] == ["text 10", "text 11", "text 12"]
+    assert sizes(fake) == [3]
+
+
+@pytest.mark.parametrize(("size", "calls"), [(1, [1] * 7), (3, [1, 3, 3]), (25, [7])])
+def test_max_batch_size_packs_at_most_so_many(
+    start: Callable[..., Any], fake: Fake, size: int, calls: list[int]
+) -> None:
+    cursor = start()
+    fill(cursor, [f"text {i}" for i in range(7)])
+    cursor.execute(f"SELECT {LABEL_OF}(t,'en',{size}) FROM costs ORDER BY id")
+    assert [row[0] for row in cursor.fetchall()] == [
+        expected(f"text {i}", "en").label for i in range(7)
+    ]
+    assert sizes(fake) == calls
+    operation = "DetectSentiment" if size == 1 else "BatchDetectSentiment"
+    assert {call["operation"] for call in fake.calls()} == {operation}
+
+
+def test_max_batch_size_may_be_any_integer_expression(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start()
+    fill(cursor, [f"text {i}" for i in range(4)])
+    cursor.execute(f"SELECT {LABEL_OF}(t,'en',1+1) FROM costs")
+    assert sizes(fake) == [2, 2]
+
+
+def test_a_language_column_makes_a_batch_a_language(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start()
+    fill(cursor, [f"text {i}" for i in range(6)])
+    cursor.execute("UPDATE costs SET lang = ELT(id % 3 + 1, 'en', 'de', NULL)")
+    cursor.execute(f"SELECT t, lang, {LABEL_OF}(t, lang) FROM costs ORDER BY id")
+    for text, language, label in cursor.fetchall():
+        assert label == (expected(text, language).label if language else None)
+    assert sorted((c["language"], len(c["texts"])) for c in fake.calls()) == [
+        ("de", 2),
+        ("en", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "errno"),
+    [
+        ("t", 1582),
+        ("", 1582),
+        ("t,'en',5,6", 1582),
+        ("t,'xx'", 1210),
+        ("t,'EN'", 1210),
+        ("t,''", 1210),
+        ("t,CONCAT('x','x')", 1210),
+        ("t,'en',0", 1210),
+        ("t,'en',26", 1210),
+        ("t,'en',-1", 1210),
+        ("t,'en',NULL", 1210),
+        ("t,'en','5'", 1210),
+        ("t,'en',2.5", 1210),
+        ("t,'en',1.0", 1210),
+        ("t,'en',99999999999999999999", 1210),
+        ("X'C328','en'", 1300),
+    ],
+)
+def test_a_wrong_argument_is_an_error_that_names_the_function_before_any_call(
+    start: Callable[..., Any], fake: Fake, arguments: str, errno: int
+) -> None:
+    cursor = start()
+    fill(cursor, ["a text"])
+    with pytest.raises(pymysql.MySQLError) as caught:
+        cursor.execute(f"SELECT {LABEL_OF}({arguments}) FROM costs")
+    assert caught.value.args[0] == errno
+    assert LABEL_OF in caught.value.args[1]
+    assert fake.calls() == []
+    cursor.execute("SELECT 1")
+    assert cursor.fetchall() == ((1,),)
+
+
+def test_null_and_empty_texts_are_null_without_a_call(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start()
+    fill(cursor, ["", ""])
+    cursor.execute(
+        f"SELECT {LABEL_OF}(t,'en'), {LABEL_OF}(NULL,'en'), {LABEL_OF}('x',NULL), "
+        f"{CONFIDENCE_OF}('','en') FROM costs"
+    )
+    assert cursor.fetchall() == ((None,) * 4,) * 2
+    assert fake.calls() == []
+
+
+LONG = "é" * 2499 + "x" + "é" * 10  # the 5,000th byte is in the middle of a character
+
+
+def test_a_long_text_is_an_error_by_default(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start()
+    fill(cursor, ["é" * 2500, LONG])
+    with pytest.raises(pymysql.MySQLError, match="over the limit of 5000") as caught:
+        cursor.execute(f"SELECT {LABEL_OF}(t,'en') FROM costs ORDER BY id")
+    assert caught.value.args[0] == 1406
+    cursor.execute(f"SELECT {LABEL_OF}(t,'en') FROM costs WHERE id = 1")
+    assert cursor.fetchall() == ((expected("é" * 2500, "en").label,),)
+
+
+def test_a_long_text_is_cut_between_characters_with_a_warning(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start(long_text="truncate")
+    fill(cursor, [LONG, LONG, "short"])
+    cursor.execute(f"SELECT {LABEL_OF}(t,'en') FROM costs ORDER BY id")
+    cut = expected("é" * 2499 + "x", "en").label
+    assert [row[0] for row in cursor.fetchall()] == [
+        cut,
+        cut,
+        expected("short", "en").label,
+    ]
+    assert cursor._result.warning_count == 1
+    cursor.execute("SHOW COUNT(*) WARNINGS")
+    assert cursor.fetchall() == ((1,),)
+    cursor.execute("SHOW WARNINGS")
+    ((level, errno, message),) = cursor.fetchall()
+    assert (level, errno) == ("Warning", 1406)
+    assert "5019 bytes" in message and LABEL_OF in message
+    cursor.execute("show warnings;")
+    assert len(cursor.fetchall()) == 1
+    cursor.execute("SELECT 1 FROM costs LIMIT 1")
+    cursor.execute("SHOW WARNINGS")
+    assert cursor.fetchall() == ()
+
+
+def test_a_long_text_is_null_with_a_warning(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start(long_text="null")
+    fill(cursor, [LONG, "short"])
+    cursor.execute(
+        f"SELECT {LABEL_OF}(t,'en'), CAST('7x' AS SIGNED) FROM costs ORDER BY id"
+    )
+    assert [row[0] for row in cursor.fetchall()] == [None, expected("short", "en").label]
+    cursor.execute("SHOW WARNINGS")
+    shown = cursor.fetchall()  # the server's own first, then ours
+    assert [row[1] for row in shown] == [1292] * (len(shown) - 1) + [1406]
+    assert sizes(fake) == [1]
+
+
+def test_a_failed_text_is_an_error_by_default(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start()
+    fill(cursor, ["fine", "poisoned", "fine too"])
+    fake.behave(poison_items={"poisoned": "INTERNAL_SERVER_ERROR"})
+    with pytest.raises(pymysql.MySQLError) as caught:
+        cursor.execute(f"SELECT {LABEL_OF}(t,'en') FROM costs ORDER BY id")
+    assert caught.value.args[0] == 1105
+    assert LABEL_OF in caught.value.args[1]
+    assert "poisoned" not in caught.value.args[1]
+    cursor.execute("SELECT COUNT(*) FROM costs")
+    assert cursor.fetchall() == ((3,),)
+
+
+def test_a_failed_text_is_null_with_one_warning_a_failure_when_so_set(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start(on_error="null")
+    fill(cursor, ["fine", "poisoned", "bad", "fine too"])
+    fake.behave(poison_items={"poisoned": "BAD", "bad": "BAD"})
+    cursor.execute(f"SELECT {LABEL_OF}(t,'en') FROM costs ORDER BY id")
+    assert [row[0] for row in cursor.fetchall()] == [
+        expected("fine", "en").label,
+        None,
+        None,
+        expected("fine too", "en").label,
+    ]
+    cursor.execute("SHOW WARNINGS")
+    assert [row[1] for row in cursor.fetchall()] == [1105]
+
+
+def test_a_throttled_call_is_tried_again(start: Callable[..., Any], fake: Fake) -> None:
+    cursor = start()
+    fill(cursor, ["a", "b"])
+    fake.behave(script=["throttle"])
+    cursor.execute(f"SELECT {LABEL_OF}(t,'en') FROM costs ORDER BY id")
+    assert [row[0] for row in cursor.fetchall()] == [
+        expected("a", "en").label,
+        expected("b", "en").label,
+    ]
+    assert len(fake.calls()) == 2
+
+
+def test_calls_are_under_way_at_the_same_time(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start(concurrency=4)
+    fill(cursor, [f"text {i}" for i in range(200)])
+    fake.behave(latency_s=0.1)
+    cursor.execute(f"SELECT {LABEL_OF}(t,'en') FROM costs")
+    assert max(call["in_flight"] for call in fake.calls()) == 4
