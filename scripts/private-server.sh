@@ -83,6 +83,12 @@ initialise_mariadb_tree() {
     --log-warnings=0 --enforce-storage-engine= --max_allowed_packet=8M >"$dir/run/init.log" 2>&1
 }
 
+again() { # once in a while, under load, bootstrapping aborts
+  cp "$dir/run/init.log" "$dir/run/init.first.log"
+  find "$dir/data" -mindepth 1 -delete
+  initialise_mariadb_tree
+}
+
 case $kind in
 mariadb10)
   if [[ $(mariadbd --version 2>/dev/null) == *" 10."* ]]; then
@@ -92,11 +98,11 @@ mariadb10)
       die "mariadb-install-db: $(first_error)"
   else
     use_mariadb_tree
-    [ -d "$dir/data/mysql" ] || initialise_mariadb_tree || die "bootstrap: $(first_error)"
+    [ -d "$dir/data/mysql" ] || initialise_mariadb_tree || again || die "bootstrap: $(first_error)"
   fi ;;
 mariadb11)
   use_mariadb_tree
-  [ -d "$dir/data/mysql" ] || initialise_mariadb_tree || die "bootstrap: $(first_error)" ;;
+  [ -d "$dir/data/mysql" ] || initialise_mariadb_tree || again || die "bootstrap: $(first_error)" ;;
 mysql9)
   use_tree mysqld
   share=$tree/usr/share/mysql

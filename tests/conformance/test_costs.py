@@ -27,16 +27,14 @@ def start(
     fake: Fake,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Any]]:
-    """`start(long_text="null")`: a connection through a proxy with these settings."""
-    oracle_proxy(mariadb10)  # makes the schema
+    """`start(long_text="null")`: a cursor through a proxy with these settings."""
+    usual = oracle_proxy(mariadb10)
     for name, value in AWS_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     connections = []
 
     def connect(**sentiment: object) -> Any:
-        settings = fake.settings(**sentiment)
-        settings["comprehend"]["max_attempts"] = 2
-        through = proxy(mariadb10, settings)
+        through = proxy(mariadb10, fake.settings(**sentiment)) if sentiment else usual
         account = mariadb10.account()
         connections.append(
             pymysql.connect(
@@ -61,7 +59,7 @@ def fill(cursor: Any, texts: list[str]) -> None:
         "CREATE TABLE costs (id INT PRIMARY KEY AUTO_INCREMENT, t LONGTEXT, "
         "lang VARCHAR(5) DEFAULT 'en') CHARSET utf8mb4"
     )
-    cursor.executemany("INSERT INTO costs (t) VALUES (%s)", texts)
+    cursor.executemany("INSERT INTO costs (t) VALUES (%s)", [(t,) for t in texts])
 
 
 def sizes(fake: Fake) -> list[int]:

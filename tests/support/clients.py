@@ -110,15 +110,25 @@ def _mariadb_command_line() -> Client:
     )
 
 
-def _mysql_command_line() -> Client:
-    tree = TREES / "mysql9"
+def command_line_of_tree(kind: str, program: str) -> list[str]:
+    """The words that run a command line of an unpacked server."""
+    tree = TREES / kind
     libraries = next(tree.glob("usr/lib/*-linux-gnu"), tree)
     loader = next(libraries.glob("ld-linux*.so.*"), libraries)
-    program = tree / "usr" / "bin" / "mysql"
-    words = [
-        *(str(loader), "--library-path", str(libraries), str(program), "--no-defaults"),
-        f"--plugin-dir={tree}/usr/lib/mysql/plugin",
+    # MariaDB's client plugins are among its libraries, MySQL's among the server's.
+    plugins = libraries / "libmariadb3" / "plugin"
+    if not plugins.exists():
+        plugins = tree / "usr" / "lib" / "mysql" / "plugin"
+    return [
+        *(str(loader), "--library-path", str(libraries)),
+        str(tree / "usr" / "bin" / program),
+        *("--no-defaults", f"--plugin-dir={plugins}"),
     ]
+
+
+def _mysql_command_line() -> Client:
+    words = command_line_of_tree("mysql9", "mysql")
+    program = TREES / "mysql9" / "usr" / "bin" / "mysql"
     return Client(
         "mysql",
         (sys.executable, str(PROGRAMS / "command_line.py"), "mysql"),
