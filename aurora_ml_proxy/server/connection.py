@@ -4,12 +4,14 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Callable
 
 from aurora_ml_proxy import metrics
+from aurora_ml_proxy.config import Upstream
 from aurora_ml_proxy.errors import HandshakeTimeout, ProxyError, UpstreamUnavailable
 from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.results import write_error
-from aurora_ml_proxy.server.dial import dial
+from aurora_ml_proxy.server.dial import dial, name_of
 from aurora_ml_proxy.server.legs import ClientLeg, UpstreamLeg
 from aurora_ml_proxy.server.service import Service
 from aurora_ml_proxy.session.conversation import (
@@ -29,19 +31,27 @@ LINGER_S = 5.0
 class Connection:
     """A client and its upstream connection."""
 
-    def __init__(self, sock: socket.socket, service: Service) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        service: Service,
+        report_upstream: Callable[[bool], None],
+    ) -> None:
+        """Take over an accepted socket.
+
+        Args:
+            report_upstream: told whether the upstream answers, once that is known.
+        """
         self._socket = sock
         self._service = service
+        self._report_upstream = report_upstream
         self._session: Session | None = None
         self._is_draining = False
-        self.upstream_is_up: bool | None = None
-        """Whether the upstream could be reached, once that is known."""
 
     async def run(self) -> None:
         """Log in, then relay until both peers are gone."""
         started = time.monotonic()
         login_ = await self._log_in_and_relay()
-        metrics.LOGINS.labels("refused" if login_ is None else "ok").inc()
         if login_ is not None:
             log.info(
                 "connection id=%d user=%s tls=%s seconds=%.3f",
@@ -67,48 +77,47 @@ class Connection:
         now = asyncio.get_running_loop().time()
         deadline = now + settings.listen.login_timeout_s
         client = ClientLeg(self._socket, deadline, self._service.client_tls)
+        upstream: UpstreamLeg | None = None
         try:
-            upstream_socket = await dial(settings.upstream)
-        except ProxyError as error:
-            self.upstream_is_up = False
-            log.warning("%s", error.message)
-            await client.send(write_error(error, with_sqlstate=False))
-            client.close()
-            return None
-        upstream = UpstreamLeg(
-            upstream_socket,
-            # The upstream is given time to refuse a login that the client did not end.
-            deadline + settings.upstream.connect_timeout_s,
-            self._service.upstream_tls,
-            self._service.upstream_hostname,
-        )
-        try:
+            upstream = await reach_upstream(self._service)
             login_ = await self._log_in(client, upstream)
+            metrics.LOGINS.labels("refused" if login_ is None else "ok").inc()
             if login_ is not None:
-                self.upstream_is_up = True
                 await self._relay(login_, client, upstream)
             return login_
+        except UpstreamUnavailable as error:
+            metrics.LOGINS.labels("refused").inc()
+            self._report_upstream(False)
+            log.warning("%s", error.message)
+            await client.send_error(error)
+            return None
         finally:
             client.close()
-            upstream.close()
+            if upstream is not None:
+                upstream.close()
 
     async def _log_in(self, client: ClientLeg, upstream: UpstreamLeg) -> Login | None:
+        """Relay the login; None when it failed. Raises: UpstreamUnavailable."""
         try:
             conversation = login(self._service.login_policy)
-            return await carry_out(conversation, client, upstream)
+            login_ = await carry_out(conversation, client, upstream)
         except LoginRefused:
-            self.upstream_is_up = True
+            self._report_upstream(True)
         except ClientClosed:
+            self._report_upstream(True)
             if client.has_timed_out:
-                await client.send(write_error(HandshakeTimeout("Login took too long")))
+                error = HandshakeTimeout("Login took too long")
+                await client.send_error(error)
         except UpstreamClosed:
-            self.upstream_is_up = False
-            error = UpstreamUnavailable("The upstream hung up during the login")
-            log.warning("%s", error.message)
-            await client.send(write_error(error))
-        except ProxyError as error:
-            log.info("login failed errno=%d %s", error.kind.errno, error.message)
-            await client.send(write_error(error))
+            raise upstream_gone(self._service.settings.upstream, upstream) from None
+        except UpstreamUnavailable:
+            raise
+        except ProxyError as error_:
+            log.info("login failed errno=%d %s", error_.kind.errno, error_.message)
+            await client.send_error(error_)
+        else:
+            self._report_upstream(True)
+            return login_
         return None
 
     async def _relay(
@@ -149,6 +158,27 @@ class Connection:
         except TimeoutError:
             client_link.abort()
             upstream_link.abort()
+
+
+async def reach_upstream(service: Service) -> UpstreamLeg:
+    """A connection to the upstream that has yet to greet. Raises: UpstreamUnavailable."""
+    settings = service.settings
+    now = asyncio.get_running_loop().time()
+    greeting_deadline = now + settings.upstream.connect_timeout_s
+    return UpstreamLeg(
+        await dial(settings.upstream),
+        greeting_deadline,
+        # It is given time to refuse a login that the client did not end.
+        greeting_deadline + settings.listen.login_timeout_s,
+        service.upstream_tls,
+        service.upstream_hostname,
+    )
+
+
+def upstream_gone(settings: Upstream, leg: UpstreamLeg) -> UpstreamUnavailable:
+    """The error for an upstream that did not let a login come to its end."""
+    what = "does not answer" if leg.has_timed_out else "hung up during the login"
+    return UpstreamUnavailable(f"The MySQL server on '{name_of(settings)}' {what}")
 
 
 async def turn_away(sock: socket.socket, error: ProxyError) -> None:

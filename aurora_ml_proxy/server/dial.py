@@ -40,12 +40,19 @@ async def dial(upstream: Upstream) -> socket.socket:
             return await _connect_tcp(upstream.host, upstream.port)
     except TimeoutError:
         reason = f"no answer within {upstream.connect_timeout_s:g} s"
-    except OSError as error:
+    except socket.gaierror as error:
         reason = error.strerror or str(error)
-    where = upstream.socket or f"{upstream.host}:{upstream.port}"
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
     raise UpstreamUnavailable(
-        f"aurora-ml-proxy can't connect to its MySQL server on '{where}' ({reason})"
+        f"aurora-ml-proxy can't connect to its MySQL server on '{name_of(upstream)}' "
+        f"({reason})"
     )
+
+
+def name_of(upstream: Upstream) -> str:
+    """Where the upstream is, for messages."""
+    return str(upstream.socket or f"{upstream.host}:{upstream.port}")
 
 
 async def _connect_tcp(host: str, port: int) -> socket.socket:

@@ -9,8 +9,9 @@ import asyncio
 import socket
 import ssl
 
-from aurora_ml_proxy.errors import MalformedPacket, UpstreamTlsFailed
+from aurora_ml_proxy.errors import MalformedPacket, ProxyError, UpstreamTlsFailed
 from aurora_ml_proxy.protocol.packets import Packet, write_packet
+from aurora_ml_proxy.protocol.results import write_error
 from aurora_ml_proxy.server.links import Link
 
 MAX_LOGIN_PACKET_BYTES = 1 << 20
@@ -113,6 +114,11 @@ class ClientLeg(SocketLeg):
         super().__init__(sock, deadline)
         self._tls = tls
 
+    async def send_error(self, error: ProxyError) -> None:
+        """Send an error, without its SQLSTATE where it stands for the greeting."""
+        has_greeted = self.link is not None or self._next_seq > 0
+        await self.send(write_error(error, with_sqlstate=has_greeted))
+
     async def start_tls(self) -> bool:
         """Shake hands as the server."""
         assert self._tls is not None, "the greeting did not offer TLS"
@@ -131,14 +137,29 @@ class ClientLeg(SocketLeg):
 
 
 class UpstreamLeg(SocketLeg):
-    """The upstream: we are its TLS client."""
+    """The upstream: we are its TLS client.
+
+    Its greeting has a deadline of its own: after that it is the client who takes time.
+    """
 
     def __init__(
-        self, sock: socket.socket, deadline: float, tls: ssl.SSLContext, hostname: str
+        self,
+        sock: socket.socket,
+        greeting_deadline: float,
+        login_deadline: float,
+        tls: ssl.SSLContext,
+        hostname: str,
     ) -> None:
-        super().__init__(sock, deadline)
+        super().__init__(sock, greeting_deadline)
+        self._login_deadline = login_deadline
         self._tls = tls
         self._hostname = hostname
+
+    async def read_packet(self) -> Packet | None:
+        """The next packet; None when the peer hung up or was silent for too long."""
+        packet = await super().read_packet()
+        self._deadline = self._login_deadline
+        return packet
 
     async def start_tls(self) -> bool:
         """Shake hands as the client. Raises: UpstreamTlsFailed."""

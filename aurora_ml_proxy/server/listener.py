@@ -107,7 +107,7 @@ class Listener:
                 error_ = ShuttingDown("Server shutdown in progress")
                 self._tasks.spawn(turn_away(sock, error_))
             else:
-                connection = Connection(sock, self.service)
+                connection = Connection(sock, self.service, self._upstream_seen)
                 self._connections.add(connection)
                 self._empty.clear()
                 self._tasks.spawn(self._run(connection))
@@ -119,10 +119,11 @@ class Listener:
         finally:
             metrics.CONNECTIONS.dec()
             self._connections.discard(connection)
-            if connection.upstream_is_up is not None:
-                self.upstream_is_up = connection.upstream_is_up
             if not self._connections:
                 self._empty.set()
+
+    def _upstream_seen(self, is_up: bool) -> None:
+        self.upstream_is_up = is_up
 
     def stop_listening(self) -> None:
         """Take no new clients."""

@@ -196,7 +196,7 @@ def leave_quietly(greeting: Greeting) -> Conversation[None]:
 
 
 def _finish(payload: bytes) -> Conversation[None]:
-    """Say this, and then nothing, until the upstream says no (or, to no password, yes)."""
+    """Say this, then nothing, until the upstream says no (or, to no password, yes)."""
     try:
         yield SendToUpstream(payload)
         while (yield from _hear_upstream())[:1] not in (b"\x00", b"\xff"):
@@ -236,12 +236,16 @@ def _authenticate(policy: LoginPolicy, legs: Legs) -> Conversation[bytes]:
         reply = yield ReadFromClient()
         if legs.client_tls == legs.upstream_tls or reply in (b"", b"\0"):
             yield SendToUpstream(reply)
-        elif plugin == CACHING_SHA2 and packet == b"\x01\x04":
-            yield from _bridge(policy, legs, nonce, reply, ask_key=b"\x02")
+            continue
+        if plugin == CACHING_SHA2 and packet == b"\x01\x04":
+            refusal = yield from _bridge(policy, legs, nonce, reply, ask_key=b"\x02")
         elif plugin == SHA256 and head == b"\xfe":
-            yield from _bridge(policy, legs, nonce, reply, ask_key=b"\x01")
+            refusal = yield from _bridge(policy, legs, nonce, reply, ask_key=b"\x01")
         else:
             yield SendToUpstream(reply)
+            continue
+        if refusal is not None:
+            return refusal
 
 
 def _refuse_leak(policy: LoginPolicy, legs: Legs, plugin: str) -> None:
@@ -255,22 +259,26 @@ def _refuse_leak(policy: LoginPolicy, legs: Legs, plugin: str) -> None:
 
 def _bridge(
     policy: LoginPolicy, legs: Legs, nonce: bytes, reply: bytes, *, ask_key: bytes
-) -> Conversation[None]:
-    """Send a password on in the form that the other leg wants."""
+) -> Conversation[bytes | None]:
+    """Send a password on in the form that the other leg wants.
+
+    Returns: the upstream's ERR, also relayed, when it has no key to hand out.
+    """
     if legs.client_tls:
         yield SendToUpstream(ask_key)
         answer = yield from _hear_upstream()
         if is_error(answer):
             yield SendToClient(answer)
-            raise LoginRefused
+            return answer
         if answer[:1] != b"\x01":
             raise MalformedPacket("the upstream does not hand out its public key")
         yield SendToUpstream(encrypt_password(reply, nonce, answer[1:]))
-        return
+        return None
     if reply == ask_key:
         yield SendToClient(b"\x01" + public_key_pem(policy.key))
         reply = yield ReadFromClient()
     yield SendToUpstream(decrypt_password(reply, nonce, policy.key))
+    return None
 
 
 def login_policy(
