@@ -70,9 +70,7 @@ def mysql9(get_server: Callable[[str], Server]) -> Server:
 
 
 @pytest.fixture(params=KINDS)
-def server(
-    request: pytest.FixtureRequest, get_server: Callable[[str], Server]
-) -> Server:
+def server(request: pytest.FixtureRequest, get_server: Callable[[str], Server]) -> Server:
     """Each kind of server in turn."""
     return get_server(request.param)
 
