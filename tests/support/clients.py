@@ -147,7 +147,7 @@ CLIENTS = {
         _python("mysqlclient", "MySQLdb"),
         _python("connector", "_mysql_connector", TEXT_AND_PREPARED),
         _python("connector-pure", "mysql.connector", TEXT_AND_PREPARED),
-        _python("odbc", "pyodbc", TEXT_AND_PREPARED),
+        _python("odbc", "pyodbc"),
         _node("mysql2", TEXT_AND_PREPARED),
         _node("mariadb", TEXT_AND_PREPARED),
         _node("mysql"),

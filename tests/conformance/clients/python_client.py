@@ -121,6 +121,8 @@ class PureConnector(Connector):
 
 
 class Odbc(Driver):
+    """Debian 12's driver prepares everything on the server, whatever one asks for."""
+
     def connect(self, password):
         import pyodbc
 
@@ -128,10 +130,9 @@ class Odbc(Driver):
         self.connection = pyodbc.connect(
             "DRIVER={MariaDB Unicode};"
             f"SERVER={HOST};PORT={PORT};UID={USER};PWD={password};DATABASE={DATABASE};"
-            f"CHARSET=utf8mb4;OPTION=67108864;PREPONCLIENT={int(not PREPARED)};"
+            "CHARSET=utf8mb4;OPTION=67108864;"
             + ("FORCETLS=1;SSLVERIFY=0" if TLS else "")
         )
-        self.multi = not PREPARED
         self.fragile = True
 
     def execute(self, cursor, sql, args=()):
