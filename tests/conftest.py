@@ -4,10 +4,12 @@ A server starts when a test first asks for it and stays until the run ends.
 AURORA_TEST_SERVERS=mariadb10,mysql9 restricts the kinds.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.proxies import Proxy, ProxyFailed, Settings, start_proxy, stop_proxy
 from support.servers import (
     KINDS,
@@ -20,6 +22,13 @@ from support.servers import (
 )
 
 ProxyFactory = Callable[..., Proxy]
+
+# A busy machine makes examples slow, which says nothing about the code.
+settings.register_profile(
+    "fast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("deep", settings.get_profile("fast"), max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 @pytest.fixture(scope="session")

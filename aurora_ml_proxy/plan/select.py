@@ -1,6 +1,5 @@
 """The shape of an outermost SELECT: its items, its clauses, what depends on an item."""
 
-import unicodedata
 from dataclasses import dataclass
 
 from aurora_ml_proxy.plan.tokens import Kind, Statement, Token, identifier
@@ -196,15 +195,15 @@ _CODECS = {
 def folded(name: bytes, charset: str) -> str:
     """What of a name counts when two names are compared, and rather less than more.
 
-    Servers compare names without case, and cut spaces off them. Two names that differ
-    here are two; of two that are equal here nobody knows.
+    Servers compare names without case, and cut spaces off them. Names that differ here
+    are two to every server; of names that are equal here nobody knows.
     """
     codec = "utf-8" if charset.startswith("utf8") else _CODECS.get(charset, "ascii")
-    text = unicodedata.normalize("NFKD", name.decode(codec, "ignore"))
-    return "".join(c for c in text.upper().casefold() if c.isalnum())
+    text = name.decode(codec, "ignore").upper().casefold()
+    return "".join(c for c in text if c.isprintable() and not c.isspace())
 
 
-_NUMERAL = frozenset(b"TRUE FALSE NOT ASC DESC WITH ROLLUP".split())
+_NUMERAL = frozenset(b"TRUE FALSE NOT ASC DESC WITH ROLLUP CUBE".split())
 """Words that a position in GROUP BY or ORDER BY may consist of."""
 
 
@@ -214,11 +213,16 @@ def positions(statement: Statement, clause: Clause) -> list[int]:
     `(2)`, `+2` and `{x 2}` are positions to both servers, TRUE is 1 to MariaDB.
     """
     found: list[int] = []
+    if clause.keyword not in (b"GROUP", b"ORDER"):
+        return found
     here: list[int] | None = []
     tokens, depth = statement.tokens, statement.depth
-    for i in range(clause.first + 2, clause.last + 1):
+    start = clause.first + 2
+    # MySQL's GROUP BY ROLLUP (a, b) has its list between parentheses.
+    level = int(start < clause.last and _is_word(tokens[start], _NUMERAL))
+    for i in range(start, clause.last + 1):
         token = tokens[i]
-        if depth[i] == 0 and _is_mark(token, b","):
+        if depth[i] <= level and _is_mark(token, b","):
             found += here or []
             here = []
         elif here is None or _is_mark(tokens[i - 1], b"{"):
@@ -227,6 +231,6 @@ def positions(statement: Statement, clause: Clause) -> list[int]:
             here.append(int(token.text))
         elif _is_word(token, _NUMERAL):
             here += [1] if token.text == b"TRUE" or token.text == b"FALSE" else []
-        elif token.kind is not Kind.MARK or token.text not in b"(){}+-!":
+        elif token.kind is not Kind.MARK or token.text not in b"(){}+-!,":
             here = None
     return found + (here or [])

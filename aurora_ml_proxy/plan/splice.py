@@ -20,6 +20,7 @@ from aurora_ml_proxy.plan.select import (
     SEES_ALIASES,
     Item,
     Select,
+    folded,
     mentions,
     positions,
 )
@@ -120,12 +121,17 @@ def _is_alias(statement: Statement, call: Call, item: Item) -> bool:
     return len(rest) == 1 and rest[0].kind in (Kind.WORD, Kind.QUOTED, Kind.STRING)
 
 
-def _name(statement: Statement, call: Call, item: Item) -> bytes:
-    """The name by which other clauses can mean this item."""
+def _name(statement: Statement, call: Call, item: Item) -> str:
+    """The name by which other parts of the statement can mean this item, folded.
+
+    Raises: UnsupportedStatement for an alias with escapes, which only the server reads.
+    """
     if item.last == call.last:
-        return statement.source(call.first, call.last).lower()
+        return folded(_generated_name(statement, call), statement.charset)
     alias = statement.tokens[item.last]
-    return identifier(alias, statement.sql)
+    if alias.kind is Kind.STRING and b"\\" in alias.text:
+        raise _refusal(call, "whose alias has a backslash in it")
+    return folded(identifier(alias, statement.sql), statement.charset)
 
 
 def _refuse_dependence(
@@ -152,29 +158,47 @@ def _refuse_dependence(
                     f"{calls[0].function.name}: {keyword} {position} cannot be told "
                     "from a call's column; sort by a column's name"
                 )
-    for call, index in zip(calls, placed, strict=True):
-        name = _name(statement, call, select.items[index])
-        for item in select.items:
-            if _has_subquery(statement, item) and mentions(
-                statement, item.first, item.last, name
-            ):
-                raise _refusal(call, "that a subquery of the select list depends on")
+    for index, item in enumerate(select.items):
+        if _sees_aliases(statement, item):
+            _refuse_alias_in_item(statement, select, calls, placed, index)
 
 
-def _has_subquery(statement: Statement, item: Item) -> bool:
+def _sees_aliases(statement: Statement, item: Item) -> bool:
+    """Whether an item has a subquery or a window: there the items' names are known."""
     return any(
-        statement.tokens[i].text == b"SELECT" for i in range(item.first, item.last + 1)
+        statement.tokens[i].text in (b"SELECT", b"OVER")
+        for i in range(item.first, item.last + 1)
     )
 
 
+def _refuse_alias_in_item(
+    statement: Statement, select: Select, calls: list[Call], placed: list[int], at: int
+) -> None:
+    item = select.items[at]
+    last = item.last
+    if at in placed:
+        last = calls[placed.index(at)].last  # behind it stands its own alias
+    for call, index in zip(calls, placed, strict=True):
+        name = _name(statement, call, select.items[index])
+        if mentions(statement, item.first, last, name):
+            raise _refusal(call, "that a subquery or window of the list depends on")
+
+
+_TAKES_TURNS = frozenset(b"NEXTVAL LASTVAL SETVAL CURRVAL".split())
+
+
 def _refuse_assignments(statement: Statement, calls: list[Call]) -> None:
-    """Refuse arguments whose value depends on when a user variable is assigned."""
-    if not any(t.kind is Kind.MARK and t.text == b":=" for t in statement.tokens):
-        return
+    """Refuse arguments whose value depends on when it is read: a user variable that is
+    assigned, a sequence."""
+    assigns = any(t.kind is Kind.MARK and t.text == b":=" for t in statement.tokens)
     for call in calls:
-        for token in statement.tokens[call.first : call.last + 1]:
-            if token.text == b":=" or token.kind is Kind.VARIABLE:
+        for i in range(call.first, call.last + 1):
+            token = statement.tokens[i]
+            if assigns and (token.text == b":=" or token.kind is Kind.VARIABLE):
                 raise _refusal(call, "on a user variable that the same statement assigns")
+            is_next = token.text == b"FOR" and statement.tokens[i - 1].text == b"VALUE"
+            if token.kind is Kind.WORD and (is_next or token.text in _TAKES_TURNS):
+                raise _refusal(call, "on the value of a sequence")
 
 
 class _Appended:
@@ -237,7 +261,8 @@ def _splice_call(
     if len(call.arguments) == 3:
         batch_size = _literal_batch_size(statement, call)
         if batch_size is None:
-            size = statement.source(*call.arguments[2])
+            # A bare column would have a name, which HAVING and ORDER BY could mean.
+            size = b"COALESCE(%b)" % statement.source(*call.arguments[2])
             column = appended.add(size, item, can_share=simple[2])
     return SplicedCall(
         function=call.function,
@@ -251,10 +276,12 @@ def _splice_call(
 
 def _is_simple(statement: Statement, first: int, last: int) -> bool:
     """Whether an expression is a column or a literal: the same wherever it stands."""
+    tokens = statement.tokens[first : last + 1]
+    if len(tokens) == 1:
+        return tokens[0].kind not in (Kind.VARIABLE, Kind.MARK)
     return all(
-        token.kind in (Kind.WORD, Kind.QUOTED, Kind.STRING, Kind.NUMBER)
-        or token.text == b"."
-        for token in statement.tokens[first : last + 1]
+        token.text == b"." if i % 2 else token.kind in (Kind.WORD, Kind.QUOTED)
+        for i, token in enumerate(tokens)
     )
 
 
@@ -303,6 +330,8 @@ def _rewrite(
     for call, index in zip(calls, placed, strict=True):
         item = select.items[index]
         text = _PLACEHOLDER
+        if tokens[call.first].kind is Kind.QUOTED:
+            text = b" " + text  # SELECT`name`(x) needs no space, SELECTCAST does
         if item.last == call.last:
             text += b" AS " + quote_name(_generated_name(statement, call))
         edits.append((tokens[call.first].start, tokens[call.last].end, text))

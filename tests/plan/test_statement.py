@@ -1,0 +1,116 @@
+import pytest
+from support.oracle import expand, read_corpus
+from support.sql_fixtures import SQL, Refused, read_refused
+
+from aurora_ml_proxy.errors import ProxyError, UnsupportedPrepare
+from aurora_ml_proxy.plan.dialect import Dialect
+from aurora_ml_proxy.plan.plan import Splice
+from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
+
+MARIADB = Dialect(is_mariadb=True, version=101114)
+ADVICE = (
+    " is not supported yet; call it as an item of its own in the outermost select list"
+)
+ERRORS_OF_THE_SERVER = ("F((SELECT t FROM fb)", "F((1,2)", "'text' AS x")
+
+
+@pytest.mark.parametrize("refused", read_refused(), ids=lambda r: r.statement[:60])
+def test_a_refused_statement_has_one_clear_error(refused: Refused):
+    with pytest.raises(ProxyError) as caught:
+        plan_statement(refused.statement.encode(), MARIADB)
+    name, _, message = caught.value.message.partition(": ")
+    if caught.value.kind.errno == 1582:
+        message = caught.value.message
+    else:
+        assert name.startswith("aws_comprehend_detect_sentiment")
+    assert caught.value.kind.errno == refused.errno
+    assert message.removesuffix(ADVICE) == refused.message
+
+
+@pytest.mark.parametrize("statement", read_corpus(SQL / "splice.sql"))
+def test_every_statement_of_the_corpus_is_spliced(statement: str):
+    plan = plan_statement(statement.encode(), MARIADB)
+    assert isinstance(plan, Splice)
+    assert plan.calls
+    for call in plan.calls:
+        assert 0 <= call.text < plan.appended
+        for column in (call.language, call.batch_size_column):
+            assert not isinstance(column, int) or 0 <= column < plan.appended
+    names = b"aws_comprehend_detect_sentiment"
+    unquoted = plan.statement.lower().split(b"`")[::2]
+    # A call in what is left of the statement would be an error of the server's.
+    assert not any(names in part.partition(b"/*!99999")[0] for part in unquoted)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1",
+        "",
+        ";",
+        "SELECT 'F(t,''en'')' FROM fb",
+        'SELECT "F(t,en)" FROM fb',
+        "SELECT id FROM fb -- F(t,'en')",
+        "SELECT id FROM fb # F(t,'en')",
+        "SELECT id /* F(t,'en') */ FROM fb",
+        "SELECT id /*!999999 F(t,'en') */ FROM fb",
+        "SELECT aws_comprehend_detect_sentiment FROM fb",
+        "SELECT `F(t,'en')` FROM fb",
+        "SELECT fb.aws_comprehend_detect_sentiment(t,'en')",
+        "SELECT fb . `aws_comprehend_detect_sentiment` (t,'en')",
+        "CREATE FUNCTION aws_comprehend_detect_sentiment(a TEXT) RETURNS INT RETURN 1",
+        "CREATE FUNCTION IF NOT EXISTS aws_comprehend_detect_sentiment(a TEXT) RETURN 1",
+        "CREATE TABLE aws_comprehend_detect_sentiment (a INT)",
+        "INSERT INTO aws_comprehend_detect_sentiment (a) VALUES (1)",
+        "CALL aws_comprehend_detect_sentiment(1,2)",
+        "CREATE INDEX aws_comprehend_detect_sentiment (a)",
+    ],
+)
+def test_a_name_that_is_no_call_is_the_servers_business(statement: str):
+    assert plan_statement(expand(statement).encode(), MARIADB) is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT F(t,'en' FROM fb",
+        "SELECT F(t,'en')) FROM fb",
+        "SELECT F(t,'en') FROM fb WHERE a = 'x",
+        "SELECT F(t,'en') AS `s FROM fb",
+        "SELECT F(t,'en') /* FROM fb",
+        "SELECT F(t,'en') /*! FROM fb",
+        "SELECT F(t,'en') /*!999999 FROM fb",
+        "SELECT F(,'en') FROM fb",
+        "SELECT F(t,) FROM fb",
+        "SELECT F(t,,'en') FROM fb",
+        "SELECT F(t,'en')\0 FROM fb",
+        "SELECT F(t,'en') --\x7f FROM fb",
+        "SELECT F(t,'en') FROM fb -- \0",
+    ],
+)
+def test_what_cannot_be_read_is_the_servers_to_judge(statement: str):
+    assert plan_statement(expand(statement).encode(), MARIADB) is None
+    refuse_prepare(expand(statement).encode(), MARIADB)
+
+
+def test_a_prepared_call_is_refused_with_the_errno_that_drivers_fall_back_on():
+    with pytest.raises(UnsupportedPrepare) as caught:
+        refuse_prepare(expand("SELECT F(?,'en')").encode(), MARIADB)
+    assert caught.value.kind.errno == 1295
+    assert "aws_comprehend_detect_sentiment" in caught.value.message
+
+
+def test_a_prepared_statement_without_a_call_is_let_through():
+    refuse_prepare(b"SELECT aws_comprehend_detect_sentiment FROM t", MARIADB)
+
+
+def test_a_statement_without_a_word_is_named_all_the_same():
+    with pytest.raises(ProxyError, match="a parenthesized SELECT"):
+        plan_statement(b"(`aws_comprehend_detect_sentiment`(`a`,'en'))", MARIADB)
+
+
+def test_no_error_repeats_the_customers_text():
+    for refused in read_refused():
+        with pytest.raises(ProxyError) as caught:
+            plan_statement(refused.statement.encode(), MARIADB)
+        assert "MIXED" not in caught.value.message
