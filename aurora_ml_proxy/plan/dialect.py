@@ -51,11 +51,15 @@ _TWO_BYTES = {
 charset's own file in the servers' strings/ folder (ctype-gbk.c and its neighbours)."""
 
 _SPACES = {
-    **dict.fromkeys(
-        "latin1 latin2 latin5 latin7 dec8 hebrew greek cp1250 armscii8 geostd8".split(),
-        b"\xa0",
-    ),
-    **dict.fromkeys("cp852 cp866 keybcs2".split(), b"\xff"),
+    charset: space
+    for space, charsets in {
+        b"\xa0": (
+            *("latin1", "latin2", "latin5", "latin7", "cp1250"),
+            *("dec8", "hebrew", "greek", "armscii8", "geostd8"),
+        ),
+        b"\xff": ("cp852", "cp866", "keybcs2"),
+    }.items()
+    for charset in charsets
 }
 """What the lexer takes for a space besides ASCII's. Found by asking MariaDB 10.11, 11.8
 and MySQL 9.7, which agree, byte by byte in every character set."""
