@@ -1,6 +1,8 @@
 """What can go wrong: whose fault it is, its errno and SQLSTATE, what a client is told.
 
 `ERRORS` is the one table of numbers; the classes below are its rows' names.
+Numbers from 2000 to 2999 are the client libraries' own: MariaDB's shows one that comes
+from a server as "2027 Received malformed packet", without its message.
 A mistake in this program stays an AssertionError or a ValueError.
 """
 
@@ -55,13 +57,17 @@ ERRORS: dict[str, ErrorKind] = {
         1317, "70100", "client", "KILL QUERY met a statement that waited for answers."
     ),
     "UpstreamUnavailable": ErrorKind(
-        2003, "HY000", "upstream", "The upstream cannot be reached or does not answer."
+        1429, "HY000", "upstream", "The upstream cannot be reached or does not answer."
     ),
     "UpstreamLost": ErrorKind(
-        2013, "HY000", "upstream", "The upstream closed the connection in mid-answer."
+        2013,
+        "HY000",
+        "upstream",
+        "The upstream closed the connection in mid-answer. The client's connection is "
+        "closed too, and its library says 2013.",
     ),
     "UpstreamTlsFailed": ErrorKind(
-        2026,
+        1429,
         "HY000",
         "upstream",
         "The upstream offers no TLS, or its certificate fails.",

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 BACKLOG = 1024
 _ACCEPTS_AT_ONCE = 64
 """Connections taken from the queue before other events have their turn."""
+_PAUSE_S = 1.0
+"""Seconds without accepting when there are no file descriptors left; asyncio's own."""
 
 
 class Listener:
@@ -41,16 +43,19 @@ class Listener:
     async def listen(self) -> None:
         """Start to accept. Raises: ConfigError when an address cannot be had."""
         settings = self.service.settings.listen
+        where = f"listen: {settings.host}:{settings.port}"
         try:
             await self._listen_tcp(settings)
             if settings.socket is not None:
+                where = f"listen.socket: {settings.socket}"
                 self._listen_unix(settings.socket)
         except OSError as error:
             self.stop_listening()
-            raise ConfigError(
-                f"listen: {settings.socket or settings.host}:{settings.port}: "
-                f"{error.strerror or error}"
-            ) from None
+            raise ConfigError(f"{where}: {error.strerror or error}") from None
+        self._watch()
+
+    def _watch(self) -> None:
+        """Take clients as they come."""
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             loop.add_reader(sock.fileno(), self._accept, sock)
@@ -76,7 +81,7 @@ class Listener:
             self.addresses.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
     def _listen_unix(self, path: Path) -> None:
-        if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+        if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _is_alive(path):
             path.unlink()  # left by a process that did not end properly
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._sockets.append(sock)
@@ -94,7 +99,7 @@ class Listener:
             except (BlockingIOError, InterruptedError, ConnectionError):
                 return
             except OSError as error:  # out of file descriptors
-                log.error("cannot accept a client: %s", error.strerror)
+                self._pause(error)
                 return
             sock.setblocking(False)
             set_options(sock)
@@ -111,6 +116,14 @@ class Listener:
                 self._connections.add(connection)
                 self._empty.clear()
                 self._tasks.spawn(self._run(connection))
+
+    def _pause(self, error: OSError) -> None:
+        """Look away for a while: clients that wait would wake us again and again."""
+        log.error("cannot accept clients for %g s: %s", _PAUSE_S, error.strerror)
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            loop.remove_reader(sock.fileno())
+        loop.call_later(_PAUSE_S, self._watch)
 
     async def _run(self, connection: Connection) -> None:
         metrics.CONNECTIONS.inc()
@@ -152,3 +165,16 @@ class Listener:
             log.warning("drain timeout: %d connections cut", len(self._connections))
             for connection in list(self._connections):
                 connection.close()
+
+
+def _is_alive(path: Path) -> bool:
+    """Whether a process listens on this unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(str(path))
+        except BlockingIOError:
+            return True  # so many wait for it that its queue is full
+        except OSError:
+            return False
+        return True

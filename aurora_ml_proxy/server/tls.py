@@ -33,7 +33,8 @@ def client_context(listen: Listen, key: rsa.RSAPrivateKey) -> ssl.SSLContext | N
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if listen.tls_cert is not None and listen.tls_key is not None:
         try:
-            context.load_cert_chain(listen.tls_cert, listen.tls_key)
+            # Without a password of some kind OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(listen.tls_cert, listen.tls_key, password="")
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
                 f"listen.tls_cert: {listen.tls_cert} and {listen.tls_key} are no "
