@@ -8,8 +8,9 @@ answered; then a task answers it (`answer`), and what the client sends meanwhile
 import asyncio
 import logging
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from aurora_ml_proxy.errors import (
@@ -29,6 +30,7 @@ from aurora_ml_proxy.protocol.responses import Response, ResponseFollower, respo
 from aurora_ml_proxy.protocol.results import write_error
 from aurora_ml_proxy.protocol.vocabulary import (
     COM_STMT_BULK_EXECUTE,
+    MAX_PAYLOAD,
     Commands,
     ServerStatus,
 )
@@ -129,7 +131,7 @@ class Session:
         size = len(data)
         if (
             self._task is None
-            and size > 4
+            and 4 < size < MAX_PAYLOAD
             and data[3] == 0
             and data[0] | data[1] << 8 | data[2] << 16 == size - 4
             and data[4] == Commands.COM_QUERY
@@ -238,10 +240,10 @@ class Session:
         if piece.starts_command and not self._follower.is_blind:
             response = response_to(piece.command)
             if response is Response.LOGIN:
-                self._start(self._change_user(piece))
+                self._start(partial(self._change_user, piece))
                 return
             if piece.statement is not None and self._needs_a_look(piece.statement):
-                self._start(self._look_at(piece))
+                self._start(partial(self._look_at, piece))
                 return
             if piece.command in _CLEARS_WARNINGS:
                 self._last = Outcome()
@@ -267,15 +269,15 @@ class Session:
 
     # What takes turns: in a task, while the client is held back.
 
-    def _start(self, conversation: Coroutine[Any, Any, None]) -> None:
+    def _start(self, conversation: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._task = self._context.spawn(self._run(conversation))
 
-    async def _run(self, conversation: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, conversation: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             while not self._follower.is_idle:
                 self._idle.clear()
                 await self._idle.wait()
-            await conversation
+            await conversation()
         except (UpstreamLost, ClientClosed, UpstreamClosed):
             self._task = None
             self.close()
@@ -290,7 +292,6 @@ class Session:
             self.close()
             raise
         finally:
-            conversation.close()  # it may not have begun
             self._upstream_inbox = self._client_inbox = None
         self._task = None
         if self._client.is_full:
