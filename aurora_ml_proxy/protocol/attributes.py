@@ -42,8 +42,8 @@ def split_attributes(payload: bytes, capabilities: Capabilities) -> tuple[bytes,
         return b"", payload
     try:
         end = _end_of_attributes(payload)
-    except IndexError:
-        raise MalformedPacket("the query attributes are cut off") from None
+    except (IndexError, ValueError):  # ValueError: a type that there is not
+        raise MalformedPacket("the query attributes make no sense") from None
     if end > len(payload):
         raise MalformedPacket("the query attributes are cut off")
     return payload[:end], payload[end:]
