@@ -223,12 +223,12 @@ class SplicedResult:
     def _read_definition(self, payload: bytes) -> None:
         index = self._definitions
         self._definitions += 1
+        if self._definitions == self._left:
+            self._at = self._behind_definitions()
         if index < self._columns:
             self._pass(self._edit_definition(index, payload))
         else:
             self._check_appended(index - self._columns, payload)
-        if self._definitions == self._left:
-            self._at = self._behind_definitions()
 
     def _edit_definition(self, index: int, payload: bytes) -> bytes:
         call = dict(self._fills).get(index)
