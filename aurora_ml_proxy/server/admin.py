@@ -1,5 +1,7 @@
 """The admin endpoint: /metrics for Prometheus, /healthz and /readyz for others."""
 
+import os
+
 from aiohttp import web
 from prometheus_client import generate_latest
 
@@ -23,11 +25,12 @@ async def start_admin(settings: Admin, listener: Listener) -> web.AppRunner | No
         return web.Response(text="ok\n")
 
     async def readyz(request: web.Request) -> web.Response:
-        # It makes no connection of its own: each would be a refused login in the
-        # upstream's log.
         if listener.is_draining:
             return web.Response(status=503, text="draining\n")
-        if listener.upstream_is_up is False:
+        # While clients get through it makes no connection of its own: each would be a
+        # refused login in the upstream's log. But where they do not, a balancer that
+        # asks here sends none, and nobody else would notice the upstream's return.
+        if listener.upstream_is_up is False and not await listener.try_upstream():
             return web.Response(status=503, text="the upstream cannot be reached\n")
         return web.Response(text="ok\n")
 
@@ -41,7 +44,7 @@ async def start_admin(settings: Admin, listener: Listener) -> web.AppRunner | No
         await web.TCPSite(runner, settings.host, settings.port).start()
     except OSError as error:
         await runner.cleanup()
-        raise ConfigError(
-            f"admin: {settings.host}:{settings.port}: {error.strerror}"
-        ) from None
+        errno = error.errno or 0  # asyncio has words of its own; below 0, getaddrinfo
+        reason = os.strerror(errno) if errno > 0 else error.strerror
+        raise ConfigError(f"admin: {settings.host}:{settings.port}: {reason}") from None
     return runner

@@ -46,10 +46,11 @@ class Connection:
         self._service = service
         self._report_upstream = report_upstream
         self._session: Session | None = None
-        self._is_draining = False
+        self._task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Log in, then relay until both peers are gone."""
+        self._task = asyncio.current_task()
         started = time.monotonic()
         login_ = await self._log_in_and_relay()
         if login_ is not None:
@@ -63,14 +64,17 @@ class Connection:
 
     def drain(self) -> None:
         """End as soon as no command and no transaction is under way."""
-        self._is_draining = True
         if self._session is not None:
             self._session.drain()
+        else:
+            self.close()
 
     def close(self) -> None:
-        """End now."""
+        """End now, in the middle of a login too."""
         if self._session is not None:
             self._session.close()
+        elif self._task is not None:
+            self._task.cancel()
 
     async def _log_in_and_relay(self) -> Login | None:
         settings = self._service.settings
@@ -148,8 +152,6 @@ class Connection:
             session.client_has_room,
             gone.release,
         )
-        if self._is_draining:
-            session.drain()
         await gone.acquire()
         session.close()
         try:
@@ -173,6 +175,36 @@ async def reach_upstream(service: Service) -> UpstreamLeg:
         service.upstream_tls,
         service.upstream_hostname,
     )
+
+
+async def upstream_answers(service: Service) -> bool:
+    """Whether the upstream greets: tried as a client that leaves after the greeting."""
+    try:
+        upstream = await reach_upstream(service)
+    except UpstreamUnavailable:
+        return False
+    try:
+        await carry_out(login(service.login_policy), _Nobody(), upstream)
+    except (LoginRefused, ClientClosed):
+        return True
+    except (UpstreamClosed, ProxyError):
+        return False
+    finally:
+        upstream.close()
+    return True
+
+
+class _Nobody:
+    """The leg of a client that has left."""
+
+    async def read_packet(self) -> None:
+        return None
+
+    async def send(self, payload: bytes) -> None:
+        pass
+
+    async def start_tls(self) -> bool:
+        return False
 
 
 def upstream_gone(settings: Upstream, leg: UpstreamLeg) -> UpstreamUnavailable:

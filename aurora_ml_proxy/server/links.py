@@ -13,6 +13,9 @@ from aurora_ml_proxy.session.inbox import Inbox
 WRITE_BUFFER_BYTES = 256 << 10
 """Bytes that wait for a slow peer before the other peer is no longer read."""
 
+CLOSE_NOTIFY_S = 0.2
+"""Seconds that a peer has to say goodbye in TLS when all else is said."""
+
 
 class Link(asyncio.Protocol):
     """One peer. Until `hand_over`, what it sends collects in `inbox`."""
@@ -120,8 +123,16 @@ class Link(asyncio.Protocol):
 
     def close(self) -> None:
         """Close when everything written is sent."""
-        if self._transport is not None:
-            self._transport.close()
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        has_sent_all = not transport.get_write_buffer_size()
+        transport.close()
+        if has_sent_all and not transport.can_write_eof():
+            # Clients that sit idle do not answer TLS's close_notify before they have
+            # something to send.
+            loop = asyncio.get_running_loop()
+            loop.call_later(CLOSE_NOTIFY_S, transport.abort)
 
     def abort(self) -> None:
         """Close at once."""

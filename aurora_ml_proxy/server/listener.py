@@ -10,7 +10,7 @@ from pathlib import Path
 from aurora_ml_proxy import metrics
 from aurora_ml_proxy.config import ConfigError, Listen
 from aurora_ml_proxy.errors import ShuttingDown, TooManyConnections
-from aurora_ml_proxy.server.connection import Connection, turn_away
+from aurora_ml_proxy.server.connection import Connection, turn_away, upstream_answers
 from aurora_ml_proxy.server.dial import set_options
 from aurora_ml_proxy.server.service import Service
 from aurora_ml_proxy.server.tasks import TaskSet
@@ -134,6 +134,11 @@ class Listener:
             self._connections.discard(connection)
             if not self._connections:
                 self._empty.set()
+
+    async def try_upstream(self) -> bool:
+        """Whether the upstream answers at this moment."""
+        self.upstream_is_up = await upstream_answers(self.service)
+        return self.upstream_is_up
 
     def _upstream_seen(self, is_up: bool) -> None:
         self.upstream_is_up = is_up

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 import uvloop
@@ -37,6 +39,11 @@ def run(load_settings: Callable[[], Settings]) -> int:
     except ConfigError as error:
         print(f"aurora-ml-proxy: {error}", file=sys.stderr)
         return 2
+    if any(not thread.daemon for thread in threading.enumerate()[1:]):
+        # Calls of the model service that nobody waits for any more: the interpreter
+        # would, for comprehend.timeout_s.
+        logging.shutdown()
+        os._exit(0)
     return 0
 
 
@@ -52,7 +59,11 @@ async def _serve(settings: Settings, load_settings: Callable[[], Settings]) -> N
 
     listener = Listener(start_service(settings), tasks)
     await listener.listen()
-    admin = await start_admin(settings.admin, listener)
+    try:
+        admin = await start_admin(settings.admin, listener)
+    except ConfigError:
+        listener.stop_listening()
+        raise
     stop = asyncio.Event()
     kill = asyncio.Event()
 
