@@ -1,0 +1,44 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurora_ml_proxy.functions import FUNCTIONS
+from aurora_ml_proxy.intercept.names import NameFilter
+
+names = NameFilter(FUNCTIONS)
+NAME = b"aws_comprehend_detect_sentiment"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        b"SELECT aws_comprehend_detect_sentiment(t,'en')",
+        b"AWS_COMPREHEND_DETECT_SENTIMENT",
+        b"select Aws_Comprehend_Detect_Sentiment_Confidence (t)",
+        b"'aws_comprehend_detect_sentiment'",
+        b"\xff\xfeaws_comprehend_detect_sentiment\xff",
+    ],
+)
+def test_a_name_anywhere_is_a_maybe(statement):
+    assert names.may_match(statement)
+
+
+@pytest.mark.parametrize(
+    "statement", [b"", b"SELECT 1", b"aws_comprehend_detect_sentimen", b"\xff" * 100]
+)
+def test_no_name_is_a_certain_no(statement):
+    assert not names.may_match(statement)
+
+
+def test_a_name_inside_another_needs_no_needle_of_its_own():
+    assert len(names._needles) == 1
+    assert len(NameFilter(["f", "g", "fg"])._needles) == 2
+    assert not NameFilter([]).may_match(b"anything")
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40), st.integers(0, (1 << 31) - 1))
+def test_a_name_is_found_in_any_case_between_any_bytes(before, behind, case):
+    spelt = bytes(
+        c ^ 0x20 if case >> i & 1 and chr(c).isalpha() else c for i, c in enumerate(NAME)
+    )
+    assert names.may_match(before + spelt + behind)
