@@ -117,15 +117,21 @@ class Evaluation:
         question = remembered.get(text)
         if question is None:
             question = self._new_question(text)
-            self._remembered_bytes += len(text) + QUESTION_BYTES
-            while self._remembered_bytes > MAX_REMEMBERED_BYTES and remembered:
-                oldest = next(iter(remembered))
-                del remembered[oldest]
-                self._remembered_bytes -= len(oldest) + QUESTION_BYTES
             remembered[text] = question
+            self._remembered_bytes += len(text) + QUESTION_BYTES
+            if self._remembered_bytes > MAX_REMEMBERED_BYTES:
+                self._forget()
             if not question.is_answered:
                 self._add_to_batch(question, language, batch_size)
         return question
+
+    def _forget(self) -> None:
+        """Make room, where most is remembered: no language drives out another."""
+        while self._remembered_bytes > MAX_REMEMBERED_BYTES:
+            fullest = max(self._remembered.values(), key=len)
+            oldest = next(iter(fullest))
+            del fullest[oldest]
+            self._remembered_bytes -= len(oldest) + QUESTION_BYTES
 
     def _new_question(self, text: bytes) -> Question:
         if len(text) > MAX_TEXT_BYTES:
