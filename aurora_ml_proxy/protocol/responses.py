@@ -86,6 +86,10 @@ _FIRST = {
     Response.LOGIN: _At.BLIND,
 }
 
+# Plain numbers: an IntFlag's `&` makes an object, for every response.
+_CURSOR_EXISTS = int(ServerStatus.SERVER_STATUS_CURSOR_EXISTS)
+_MORE_RESULTS = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS)
+
 _OK, _INFILE, _EOF, _ERR = 0x00, 0xFB, 0xFE, 0xFF
 _PROGRESS_ERRNO = b"\xff\xff"
 
@@ -232,7 +236,7 @@ class ResponseFollower:
         if first != _EOF or len(payload) < 5:
             raise MalformedPacket("no EOF behind the column definitions")
         self.status = int.from_bytes(payload[3:5], "little")
-        if self.status & ServerStatus.SERVER_STATUS_CURSOR_EXISTS:
+        if self.status & _CURSOR_EXISTS:
             self._done()  # the rows wait for COM_STMT_FETCH
         else:
             self._at = _At.ROWS
@@ -274,7 +278,7 @@ class ResponseFollower:
         self._done()
 
     def _next_result(self) -> None:
-        if self.status & ServerStatus.SERVER_MORE_RESULTS_EXISTS:
+        if self.status & _MORE_RESULTS:
             self._at = _At.START
         else:
             self._done()
