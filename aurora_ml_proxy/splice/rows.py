@@ -145,7 +145,7 @@ class SplicedResult:
         failure: ProxyError | None = None
         for payload in payloads:
             try:
-                if self._at is _At.ROWS and payload[0] < 0xFE:
+                if self._at is _At.ROWS and payload and payload[0] < 0xFE:
                     self._read_row(payload)
                 else:
                     self._read_other(payload)
@@ -156,6 +156,8 @@ class SplicedResult:
             raise failure
 
     def _read_other(self, payload: bytes) -> None:
+        if self._at is _At.END:
+            return  # unsolicited: the upstream says why it is about to hang up
         if self._layout.is_progress(payload):
             self._pass(payload)
         elif is_error(payload):
@@ -308,7 +310,10 @@ class SplicedResult:
         name = call.function.name
         batch_size = call.batch_size
         if call.batch_size_column is not None:
-            batch_size = read_batch_size(values[call.batch_size_column], name)
+            size = values[call.batch_size_column]
+            if size is not None and self._converts_numbers:
+                size = size.replace(b"\0", b"")  # in a wide character set
+            batch_size = read_batch_size(size, name)
         language = call.language
         if isinstance(language, int):
             value = values[language]

@@ -17,7 +17,7 @@ def test_languages_are_those_of_the_service():
     for language in LANGUAGES:
         assert read_language(language.encode(), "f") == language
     for wrong in (b"", b"EN", b"en ", b"zh-tw", b"\xff", b"tlh"):
-        with pytest.raises(WrongArgument, match="^f: language_code"):
+        with pytest.raises(WrongArgument, match=r"^f: language_code"):
             read_language(wrong, "f")
 
 
@@ -28,13 +28,13 @@ def test_batch_sizes(value, size):
 
 @pytest.mark.parametrize("value", [None, b"", b"0", b"26", b"-1", b"1.0", b"x", b"1e1"])
 def test_wrong_batch_sizes(value):
-    with pytest.raises(WrongArgument, match="^f: max_batch_size"):
+    with pytest.raises(WrongArgument, match=r"^f: max_batch_size"):
         read_batch_size(value, "f")
 
 
 def test_texts_are_utf8():
     assert read_text("größe 👍".encode(), "f") == "größe 👍"
-    with pytest.raises(TextNotUtf8, match="^f: "):
+    with pytest.raises(TextNotUtf8, match=r"^f: "):
         read_text(b"caf\xe9", "f")
 
 

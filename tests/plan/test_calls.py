@@ -35,7 +35,7 @@ def test_calls_come_in_the_order_of_the_text_and_nested_ones_too():
     ("text", "dialect"),
     [
         ("`aws_comprehend_detect_sentiment`(a,'en')", Dialect()),
-        ('"AWS_comprehend_detect_sentiment" (a,\'en\')', Dialect(ansi_quotes=True)),
+        ("\"AWS_comprehend_detect_sentiment\" (a,'en')", Dialect(ansi_quotes=True)),
         ("F/**/(a,'en')", Dialect()),
         ("/*! F( */ a,'en')", Dialect()),
     ],
@@ -50,7 +50,7 @@ def test_other_spellings_of_a_call(text, dialect):
     "text",
     [
         "'aws_comprehend_detect_sentiment'(a,'en')",
-        '"aws_comprehend_detect_sentiment"(a,\'en\')',
+        "\"aws_comprehend_detect_sentiment\"(a,'en')",
         "@aws_comprehend_detect_sentiment (a,'en')",
         "aws_comprehend_detect_sentimental(a,'en')",
         "test.F(a,'en')",

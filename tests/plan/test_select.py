@@ -22,11 +22,29 @@ def shape(text: str):
     ("text", "expected"),
     [
         ("SELECT 1", ([], ["1"], [])),
-        ("SELECT a, f(b, c) AS d, t.* FROM t", ([], ["a", "f(b, c) AS d", "t.*"], ["FROM t"])),
-        ("SELECT SQL_NO_CACHE ALL a FROM t;", (["SQL_NO_CACHE", "ALL"], ["a"], ["FROM t"])),
         (
-            "SELECT a FROM t JOIN u ON t.a=u.a WHERE b GROUP BY c HAVING d ORDER BY e LIMIT 1",
-            ([], ["a"], ["FROM t JOIN u", "ON t.a=u.a", "WHERE b", "GROUP BY c", "HAVING d", "ORDER BY e", "LIMIT 1"]),
+            "SELECT a, f(b, c) AS d, t.* FROM t",
+            ([], ["a", "f(b, c) AS d", "t.*"], ["FROM t"]),
+        ),
+        (
+            "SELECT SQL_NO_CACHE ALL a FROM t;",
+            (["SQL_NO_CACHE", "ALL"], ["a"], ["FROM t"]),
+        ),
+        (
+            "SELECT a FROM t JOIN u ON v WHERE b GROUP BY c HAVING d ORDER BY e LIMIT 1",
+            (
+                [],
+                ["a"],
+                [
+                    "FROM t JOIN u",
+                    "ON v",
+                    "WHERE b",
+                    "GROUP BY c",
+                    "HAVING d",
+                    "ORDER BY e",
+                    "LIMIT 1",
+                ],
+            ),
         ),
         ("SELECT (SELECT a FROM t) b FROM u", ([], ["(SELECT a FROM t) b"], ["FROM u"])),
         ("WITH c AS (SELECT 1) SELECT a FROM c", ([], ["a"], ["FROM c"])),
@@ -41,21 +59,36 @@ def shape(text: str):
         ("SELECT t.window, t.order FROM t", ([], ["t.window", "t.order"], ["FROM t"])),
         # Words that are names here and keywords there.
         ("SELECT a window FROM t", ([], ["a window"], ["FROM t"])),
-        ("SELECT window, a AS offset, minus FROM t", ([], ["window", "a AS offset", "minus"], ["FROM t"])),
+        (
+            "SELECT window, a AS offset, minus FROM t",
+            ([], ["window", "a AS offset", "minus"], ["FROM t"]),
+        ),
         ("SELECT a offset FROM t", ([], ["a offset"], ["FROM t"])),
         ("SELECT a qualify, b qualify", ([], ["a qualify", "b qualify"], [])),
         ("SELECT a minus FROM t", ([], ["a minus"], ["FROM t"])),
-        ("SELECT a FROM t WINDOW w AS (ORDER BY b)", ([], ["a"], ["FROM t", "WINDOW w AS (ORDER BY b)"])),
-        ("SELECT a OFFSET 1 ROW FETCH FIRST 1 ROWS ONLY", ([], ["a"], ["OFFSET 1 ROW", "FETCH FIRST 1 ROWS ONLY"])),
+        (
+            "SELECT a FROM t WINDOW w AS (ORDER BY b)",
+            ([], ["a"], ["FROM t", "WINDOW w AS (ORDER BY b)"]),
+        ),
+        (
+            "SELECT a OFFSET 1 ROW FETCH FIRST 1 ROWS ONLY",
+            ([], ["a"], ["OFFSET 1 ROW", "FETCH FIRST 1 ROWS ONLY"]),
+        ),
         ("SELECT a FROM t QUALIFY b > 1", ([], ["a"], ["FROM t", "QUALIFY b > 1"])),
         ("SELECT a MINUS SELECT b", ([], ["a"], ["MINUS SELECT b"])),
         ("SELECT a MINUS (SELECT b)", ([], ["a"], ["MINUS (SELECT b)"])),
-        ("SELECT a FROM t ORDER BY b offset, c", ([], ["a"], ["FROM t", "ORDER BY b offset, c"])),
-        ("SELECT NEXT VALUE FOR s, a FROM t", ([], ["NEXT VALUE FOR s", "a"], ["FROM t"])),
+        (
+            "SELECT a FROM t ORDER BY b offset, c",
+            ([], ["a"], ["FROM t", "ORDER BY b offset, c"]),
+        ),
+        (
+            "SELECT NEXT VALUE FOR s, a FROM t",
+            ([], ["NEXT VALUE FOR s", "a"], ["FROM t"]),
+        ),
         ("SELECT a INTO @b FROM t", ([], ["a"], ["INTO @b", "FROM t"])),
         ("SELECT a FROM t FOR UPDATE", ([], ["a"], ["FROM t", "FOR UPDATE"])),
     ],
-)  # fmt: skip
+)
 def test_the_shape_of_a_select(text, expected):
     assert shape(text) == expected
 

@@ -133,7 +133,9 @@ def test_a_generated_name_is_cut_where_the_servers_cut_it():
     found = plan_statement(
         b"SELECT " + NAME.encode() + b"('\xe9','en')", Dialect(charset="latin1")
     )
-    assert found is not None and b"`" + NAME.encode() + b"('\xe9','en')`" in found.statement
+    assert (
+        found is not None and b"`" + NAME.encode() + b"('\xe9','en')`" in found.statement
+    )
 
 
 def test_names_are_quoted_in_a_way_that_every_mode_understands():

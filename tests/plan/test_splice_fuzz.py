@@ -1,15 +1,28 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from plan.test_tokens_fuzz import PIECES, dialects
 from support.oracle import expand
 
 from aurora_ml_proxy.errors import ProxyError
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
 from aurora_ml_proxy.plan.tokens import read_statement
+from plan.test_tokens_fuzz import PIECES, dialects
 
 CALLS = ["F(t,'en')", "G(`a`,'de',5)", "f (CONCAT(a,b), l, n)", "F(a,'en') AS s", "F("]
-OTHERS = [",", ",", "*", "t.*", "a", "s", "AS", "FROM t", "WHERE a", "ORDER BY a", "(", ")"]
+OTHERS = [
+    ",",
+    ",",
+    "*",
+    "t.*",
+    "a",
+    "s",
+    "AS",
+    "FROM t",
+    "WHERE a",
+    "ORDER BY a",
+    "(",
+    ")",
+]
 
 statements = st.lists(
     st.sampled_from(CALLS) | st.sampled_from(OTHERS) | st.sampled_from(PIECES),
@@ -17,7 +30,9 @@ statements = st.lists(
 ).map(lambda pieces: "SELECT " + " ".join(pieces))
 
 items = st.lists(
-    st.sampled_from(["a", "t.b AS c", "'x'", "COUNT(*)", "F(a,'en')", "G(a,l) AS g", "*"]),
+    st.sampled_from(
+        ["a", "t.b AS c", "'x'", "COUNT(*)", "F(a,'en')", "G(a,l) AS g", "*"]
+    ),
     min_size=1,
     max_size=6,
 ).map(lambda found: "SELECT " + ", ".join(found) + " FROM t")

@@ -53,24 +53,56 @@ W, Q, S, N, V, M = "wqsnvm"
         (rb"'a\' c", BOTH, [(S, rb"'a\'"), (W, b"c")]),
         (rb"`a\` b", MYSQL, [(Q, rb"`a\`"), (W, b"b")]),
         (rb"`a``b`", MYSQL, [(Q, rb"`a``b`")]),
-        (rb"""'a"b' "c'd" `e'f`""", MYSQL, [(S, b"'a\"b'"), (S, b'"c\'d"'), (Q, b"`e'f`")]),
+        (
+            rb"""'a"b' "c'd" `e'f`""",
+            MYSQL,
+            [(S, b"'a\"b'"), (S, b'"c\'d"'), (Q, b"`e'f`")],
+        ),
         (b"'a' 'b'\"c\"", MYSQL, [(S, b"'a'"), (S, b"'b'"), (S, b'"c"')]),
         (b"'new\nline'", MYSQL, [(S, b"'new\nline'")]),
         # Introducers are words in front of a string.
         (b"_latin1'x'", MYSQL, [(W, b"_latin1"), (S, b"'x'")]),
-        (b"N'x' x'41' b'1'", MYSQL, [(W, b"N"), (S, b"'x'"), (W, b"x"), (S, b"'41'"), (W, b"b"), (S, b"'1'")]),
+        (
+            b"N'x' x'41' b'1'",
+            MYSQL,
+            [(W, b"N"), (S, b"'x'"), (W, b"x"), (S, b"'41'"), (W, b"b"), (S, b"'1'")],
+        ),
         (b"0x41 0b1", MYSQL, [(W, b"0x41"), (W, b"0b1")]),
         # Numbers are digits that are no name.
-        (b"1 1a 1$ 1\xc3\xa9", MYSQL, [(N, b"1"), (W, b"1a"), (W, b"1$"), (W, b"1\xc3\xa9")]),
+        (
+            b"1 1a 1$ 1\xc3\xa9",
+            MYSQL,
+            [(N, b"1"), (W, b"1a"), (W, b"1$"), (W, b"1\xc3\xa9")],
+        ),
         (b"1.5", MYSQL, [(N, b"1"), (M, b"."), (N, b"5")]),
         (b"-1e5", MYSQL, [(M, b"-"), (W, b"1e5")]),
         # Variables.
-        (b"@a @`b c` @'d e' @\"f\" @", MYSQL, [(V, b"@a"), (V, b"@`b c`"), (V, b"@'d e'"), (V, b'@"f"'), (V, b"@")]),
+        (
+            b"@a @`b c` @'d e' @\"f\" @",
+            MYSQL,
+            [(V, b"@a"), (V, b"@`b c`"), (V, b"@'d e'"), (V, b'@"f"'), (V, b"@")],
+        ),
         (b"@@global.x @@y", MYSQL, [(V, b"@@global.x"), (V, b"@@y")]),
         (b"@a:=1", MYSQL, [(V, b"@a"), (M, b":="), (N, b"1")]),
         # Marks.
-        (b"a.b->'$.c'", MYSQL, [(W, b"a"), (M, b"."), (W, b"b"), (M, b"-"), (M, b">"), (S, b"'$.c'")]),
-        (b"a||b&&c<=>d", MYSQL, [(W, b"a"), (M, b"||"), (W, b"b"), (M, b"&&"), (W, b"c"), (M, b"<=>"), (W, b"d")]),
+        (
+            b"a.b->'$.c'",
+            MYSQL,
+            [(W, b"a"), (M, b"."), (W, b"b"), (M, b"-"), (M, b">"), (S, b"'$.c'")],
+        ),
+        (
+            b"a||b&&c<=>d",
+            MYSQL,
+            [
+                (W, b"a"),
+                (M, b"||"),
+                (W, b"b"),
+                (M, b"&&"),
+                (W, b"c"),
+                (M, b"<=>"),
+                (W, b"d"),
+            ],
+        ),
         # Comments.
         (b"a--1", MYSQL, [(W, b"a"), (M, b"-"), (M, b"-"), (N, b"1")]),
         (b"a -- 'b\nc", MYSQL, [(W, b"a"), (W, b"c")]),
@@ -110,7 +142,7 @@ W, Q, S, N, V, M = "wqsnvm"
         (b"a /*!101115 b */", MARIADB, [(W, b"a")]),
         (b"a /*M!80000 b */", MARIADB, [(W, b"a"), (W, b"b")]),
     ],
-)  # fmt: skip
+)
 def test_a_statement_is_cut_as_the_server_would(sql, dialect, expected):
     assert cut(sql, dialect) == expected
 
@@ -150,7 +182,10 @@ def test_two_dashes_that_only_some_servers_take_for_a_comment(sql):
 )
 def test_half_a_character_is_no_quote_and_no_backslash(charset, trail):
     dialect = Dialect(charset=charset)
-    assert cut(b"'" + trail + b"' b", dialect) == [("s", b"'" + trail + b"'"), ("w", b"b")]
+    assert cut(b"'" + trail + b"' b", dialect) == [
+        ("s", b"'" + trail + b"'"),
+        ("w", b"b"),
+    ]
     quoted = b"`" + trail + b"`"
     assert cut(quoted + b" b", dialect) == [("q", quoted), ("w", b"b")]
     assert cut(b"a" + trail, dialect) == [("w", b"a" + trail)]
