@@ -105,7 +105,7 @@ class Link(asyncio.Protocol):
         if transport.can_write_eof():
             transport.write_eof()
         else:
-            transport.close()
+            self.close()
 
     def pause_reading(self) -> None:
         """Take no more from the peer until `resume_reading`."""

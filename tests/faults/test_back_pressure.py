@@ -10,11 +10,13 @@ from support.fake_server import OK, Talk, fake_server
 from support.raw_client import frame, login, native, nonce_of, read_packet
 from support.servers import Account, Server
 from support.watching import (
+    clients_of,
     connect,
     connected,
     peak_mb,
     rows_of,
     rss_mb,
+    sockets,
     steady,
     until,
 )
@@ -65,6 +67,21 @@ def test_a_client_that_does_not_read_a_huge_result(
             assert connection._read_bytes(1 << 20)
         assert until(lambda: sent_bytes(mariadb10) > stopped_at + 50)
         assert rss_mb(running.pid) - before < ROOM_MB
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_client_that_vanishes_in_mid_result(
+    mariadb10: Server, shared_proxy, tls: bool
+) -> None:
+    running = shared_proxy(mariadb10)
+    before = sockets(running.pid)
+    connection = connect(running.port, mariadb10.account(), ssl_disabled=not tls)
+    connection._execute_command(3, HUGE)
+    steady(lambda: sent_bytes(mariadb10), for_s=0.5)
+    connection._force_close()
+    assert until(lambda: sockets(running.pid) == before, timeout_s=2)
+    assert until(lambda: clients_of(mariadb10) == 0)
 
 
 @pytest.mark.mysql

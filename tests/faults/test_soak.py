@@ -12,7 +12,7 @@ from support.watching import clients_of, connect, rows_of, rss_mb, sockets, unti
 from aurora_ml_proxy.backends.oracle import expected
 
 CLIENTS = 50
-SECONDS = 20
+SECONDS = 16
 
 pytestmark = [pytest.mark.mysql, pytest.mark.slow]
 
@@ -103,7 +103,8 @@ def test_fifty_clients_at_a_time(mariadb10: Server, proxy, fake) -> None:
         "CREATE OR REPLACE TABLE test.soak (id INT PRIMARY KEY, value INT NOT NULL)",
         f"INSERT INTO test.soak SELECT seq, 0 FROM test.seq_1_to_{CLIENTS}",
     )
-    running = proxy(mariadb10, fake.settings())
+    running = proxy(mariadb10, fake.settings(concurrency=8))
+    idle = sockets(running.pid)
 
     def soak(seconds: float) -> int:
         end = time.monotonic() + seconds
@@ -123,9 +124,10 @@ def test_fifty_clients_at_a_time(mariadb10: Server, proxy, fake) -> None:
         return sum(client.steps for client in clients)
 
     soak(SECONDS / 2)
-    before = sockets(running.pid), rss_mb(running.pid)
+    before = rss_mb(running.pid)
     assert soak(SECONDS / 2) > 500
-    assert until(lambda: sockets(running.pid) <= before[0])
-    assert rss_mb(running.pid) - before[1] < 15
+    # Eight connections to the service may stay open.
+    assert until(lambda: sockets(running.pid) <= idle + 8), sockets(running.pid)
+    assert rss_mb(running.pid) - before < 15
     unusual = [line for line in running.log.splitlines() if " INFO " not in line]
     assert not unusual, unusual[:5]
