@@ -38,6 +38,7 @@ class StatementWarning:
 
     errno: int
     message: str
+    level: str = "Warning"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 import time
-from dataclasses import dataclass
 
 from aurora_ml_proxy import metrics
 from aurora_ml_proxy.errors import MalformedPacket, ProxyError, UpstreamLost
@@ -31,6 +30,7 @@ from aurora_ml_proxy.protocol.results import (
     write_error,
 )
 from aurora_ml_proxy.protocol.vocabulary import CLIENT_QUERY_ATTRIBUTES, Commands
+from aurora_ml_proxy.session.diagnostics import Outcome
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.splice.rows import SplicedResult
@@ -51,17 +51,6 @@ _READS_DIAGNOSTICS = re.compile(
 )
 
 _COM_QUERY = bytes((Commands.COM_QUERY,))
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What an answered statement leaves behind in its session."""
-
-    status: int | None = None
-    """The server status, when the upstream answered."""
-    warnings: tuple[StatementWarning, ...] = ()
-    """What SHOW WARNINGS has to add."""
-    warning_count: int = 0
 
 
 class Answerer:
@@ -115,7 +104,7 @@ class Answerer:
             metrics.STATEMENTS.labels("refused").inc()
             log.info("ml statement refused errno=%d", error.kind.errno)
             self._send_error(error, seq)
-            return Outcome()
+            return _failed(error)
         if plan is None:
             return None
         return await self._splice(plan, attributes, seq, inbox)
@@ -210,6 +199,7 @@ class Answerer:
             self._client.write(result.take_ready())
             self._send_error(error, result.seq)
             await self._read_to_the_end(result, inbox)
+            return _failed(error)
         except asyncio.CancelledError:
             outcome = "client left"
             raise
@@ -230,12 +220,9 @@ class Answerer:
         status = None
         if result.terminator is not None:
             status = read_status(result.terminator, self._layout)
-        failed = outcome != "ok"
-        return Outcome(
-            status,
-            () if failed else tuple(evaluation.warnings),
-            0 if failed else evaluation.warning_count,
-        )
+        if result.error is not None:
+            return Outcome(status)
+        return Outcome(status, tuple(evaluation.warnings), evaluation.warning_count)
 
     async def _stream(
         self, result: SplicedResult, evaluation: Evaluation, inbox: Inbox
@@ -296,6 +283,11 @@ class Answerer:
                 raise UpstreamLost("Lost connection to the upstream during query")
             else:
                 await inbox.until_woken()
+
+
+def _failed(error: ProxyError) -> Outcome:
+    shown = StatementWarning(error.kind.errno, error.message, level="Error")
+    return Outcome(warnings=(shown,), warning_count=1, failed_here=True)
 
 
 async def _next(inbox: Inbox) -> bytes:

@@ -1,10 +1,11 @@
-"""SHOW WARNINGS after a statement that the proxy added warnings to.
+"""SHOW WARNINGS after a statement that the proxy failed, or added warnings to.
 
 The server holds its own warnings and cannot be given ours, so its answer is passed on
 with our rows at the end.
 """
 
 import re
+from dataclasses import dataclass
 
 from aurora_ml_proxy.errors import UpstreamLost
 from aurora_ml_proxy.evaluate.evaluation import StatementWarning
@@ -19,8 +20,22 @@ from aurora_ml_proxy.protocol.results import (
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
 
+
+@dataclass(slots=True)
+class Outcome:
+    """What an answered statement leaves behind in its session."""
+
+    status: int | None = None
+    """The server status, when the upstream answered."""
+    warnings: tuple[StatementWarning, ...] = ()
+    """What SHOW WARNINGS has to add."""
+    warning_count: int = 0
+    failed_here: bool = False
+    """The error was the proxy's: what the server has to show is of an older statement."""
+
+
 _SHOW = re.compile(
-    rb"\s*show\s+(?:warnings|(?P<count>count\s*\(\s*\*\s*\)\s*warnings))\s*;?\s*\Z",
+    rb"\s*show\s+(?:(?P<count>count\s*\(\s*\*\s*\)\s*)?warnings)\s*;?\s*\Z",
     re.IGNORECASE,
 )
 
@@ -38,18 +53,17 @@ def keeps_warnings(sql: bytes) -> bool:
 
 
 async def show_warnings(
-    sql: bytes,
-    warnings: tuple[StatementWarning, ...],
-    warning_count: int,
-    client: Port,
-    layout: Layout,
-    inbox: Inbox,
+    sql: bytes, last: Outcome, client: Port, layout: Layout, inbox: Inbox
 ) -> None:
     """Pass the upstream's answer to SHOW WARNINGS on, with ours in it.
 
+    Args:
+        last: what the last statement left behind; when the proxy failed it, the rows of
+            the upstream are of an older statement and stay out.
     Raises: UpstreamLost.
     """
     match = _SHOW.match(sql)
+    counts = match is not None and match["count"] is not None
     seq, before_rows = 1, 1
     first = True
     while True:
@@ -64,11 +78,14 @@ async def show_warnings(
             first = False
         elif before_rows <= 0 and layout.is_terminator(packet.payload):
             is_last = True
-            if match and not match["count"]:
-                payloads = [_row(warning) for warning in warnings] + payloads
-        elif before_rows <= 0 and match and match["count"]:
+            if not counts:
+                payloads = [_row(warning) for warning in last.warnings] + payloads
+        elif before_rows <= 0 and counts:
             server = int(read_text_row(packet.payload)[0] or b"0")
-            payloads = [write_text_row([str(server + warning_count).encode()])]
+            total = last.warning_count + (0 if last.failed_here else server)
+            payloads = [write_text_row([str(total).encode()])]
+        elif before_rows <= 0 and last.failed_here:
+            payloads = []
         before_rows -= 1
         for payload in payloads:
             client.write(write_packet(payload, seq))
@@ -79,5 +96,5 @@ async def show_warnings(
 
 def _row(warning: StatementWarning) -> bytes:
     return write_text_row(
-        [b"Warning", str(warning.errno).encode(), warning.message.encode()]
+        [warning.level.encode(), str(warning.errno).encode(), warning.message.encode()]
     )

@@ -34,13 +34,14 @@ from aurora_ml_proxy.protocol.vocabulary import (
     Commands,
     ServerStatus,
 )
-from aurora_ml_proxy.session.answer import Answerer, Outcome
+from aurora_ml_proxy.session.answer import Answerer
 from aurora_ml_proxy.session.conversation import (
     ClientClosed,
     UpstreamClosed,
     carry_out,
 )
 from aurora_ml_proxy.session.diagnostics import (
+    Outcome,
     is_show_warnings,
     keeps_warnings,
     show_warnings,
@@ -342,14 +343,7 @@ class Session:
 
     async def _show_warnings(self, piece: Piece, sql: bytes, inbox: Inbox) -> None:
         self._upstream.write(piece.raw)
-        await show_warnings(
-            sql,
-            self._last.warnings,
-            self._last.warning_count,
-            self._client,
-            self._layout,
-            inbox,
-        )
+        await show_warnings(sql, self._last, self._client, self._layout, inbox)
 
     async def _kill(self, piece: Piece, connection_id: int, inbox: Inbox) -> None:
         """Pass a KILL on; when the upstream allows it, it also stops our own work."""

@@ -176,6 +176,8 @@ def test_a_wrong_argument_is_an_error_that_names_the_function_before_any_call(
     assert caught.value.args[0] == errno
     assert LABEL_OF in caught.value.args[1]
     assert fake.calls() == []
+    cursor.execute("SHOW WARNINGS")
+    assert cursor.fetchall() == (("Error", errno, caught.value.args[1]),)
     cursor.execute("SELECT 1")
     assert cursor.fetchall() == ((1,),)
 
@@ -260,6 +262,8 @@ def test_a_failed_text_is_an_error_by_default(
     assert caught.value.args[0] == 1105
     assert LABEL_OF in caught.value.args[1]
     assert "poisoned" not in caught.value.args[1]
+    cursor.execute("SHOW COUNT(*) WARNINGS")
+    assert cursor.fetchall() == ((1,),)
     cursor.execute("SELECT COUNT(*) FROM costs")
     assert cursor.fetchall() == ((3,),)
 
