@@ -67,11 +67,15 @@ def error_number(payload: bytes) -> int:
     return int.from_bytes(payload[1:3], "little")
 
 
+MAX_COLUMNS = 0xFFFF
+"""Columns that a result set may have; both servers stop at 4,096."""
+
+
 def read_column_count(payload: bytes, layout: Layout) -> tuple[int, bool]:
     """The number of columns, and whether their definitions follow."""
     count, pos = read_lenenc(payload, 0)
-    if count is None:
-        raise MalformedPacket("a result set without a column count")
+    if count is None or count > MAX_COLUMNS:
+        raise MalformedPacket("a result set without a sensible column count")
     follows = not (layout.count_has_flag and payload[pos : pos + 1] == b"\0")
     return count, follows
 

@@ -91,7 +91,7 @@ def test_a_column_count_crosses_the_size_of_a_byte_and_keeps_its_flag():
     assert write_column_count(251, b"\xfa\x01") == b"\xfc\xfb\x00\x01"
 
 
-@pytest.mark.parametrize("payload", [b"\xfb", b"", b"\xfc\x01"])
+@pytest.mark.parametrize("payload", [b"\xfb", b"", b"\xfc\x01", b"\xfd\0\0\1"])
 def test_no_column_count_is_malformed(payload):
     with pytest.raises(MalformedPacket):
         read_column_count(payload, OLD)
