@@ -45,6 +45,7 @@ class Link(asyncio.Protocol):
         self._on_data, self._on_ended = on_data, on_ended
         self._on_full, self._on_room = on_full, on_room
         self._on_lost = on_lost
+        self.resume_reading()  # the inbox stops a peer that sends too much ahead
         if rest := self.inbox.take_rest():
             on_data(rest)
         if self._has_ended:

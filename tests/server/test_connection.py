@@ -1,0 +1,100 @@
+"""One connection from the greeting to the relay, however its bytes are cut."""
+
+import ssl
+import threading
+from contextlib import ExitStack
+
+import pytest
+from support.raw_client import (
+    dial,
+    frame,
+    login,
+    native,
+    nonce_of,
+    read_packet,
+    ssl_request,
+    trusting,
+)
+from support.servers import Server
+
+pytestmark = pytest.mark.mysql
+
+
+def logged_in_bytes(server: Server, greeting: bytes, seq: int, tls: bool) -> bytes:
+    account = server.account("native")
+    answer = native(account.password, nonce_of(greeting))
+    return login(account.user, answer, "mysql_native_password", seq=seq, ssl=tls)
+
+
+def test_the_tls_hello_in_one_segment_with_the_request(
+    mariadb10: Server, shared_proxy
+) -> None:
+    """A transport that is told to start TLS has read the hello already (cpython#142352);
+    the proxy reads nothing but the packet it waits for."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    inside = trusting().wrap_bio(incoming, outgoing)
+    with dial(shared_proxy(mariadb10).port) as sock:
+        greeting = read_packet(sock)
+        assert greeting is not None
+        with pytest.raises(ssl.SSLWantReadError):
+            inside.do_handshake()
+        sock.sendall(ssl_request() + outgoing.read())
+        while True:
+            try:
+                inside.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                if data := outgoing.read():
+                    sock.sendall(data)
+                incoming.write(sock.recv(1 << 16))
+        # The end of the handshake, the login and a command in one segment, too.
+        inside.write(logged_in_bytes(mariadb10, greeting[1], 2, True))
+        inside.write(frame(b"\x0e", 0))
+        sock.sendall(outgoing.read())
+        told = b""
+        while len(told) < 22:
+            try:
+                told += inside.read(1 << 16)
+            except ssl.SSLWantReadError:
+                incoming.write(sock.recv(1 << 16))
+        assert told[3:5] == b"\x03\x00"
+        assert told[14:16] == b"\x01\x00"
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_commands_in_plenty_behind_a_login_that_is_not_answered(
+    mariadb10: Server, shared_proxy, tls: bool
+) -> None:
+    commands = 60
+    command = frame(b"\x03" + b"DO '" + b"x" * 100_000 + b"'", 0)
+    with dial(shared_proxy(mariadb10).port) as bare, ExitStack() as stack:
+        sock = bare
+        greeting = read_packet(sock)
+        assert greeting is not None
+        if tls:
+            sock.sendall(ssl_request())
+            sock = stack.enter_context(trusting().wrap_socket(bare))
+        data = logged_in_bytes(mariadb10, greeting[1], 1 + tls, tls)
+        sender = threading.Thread(
+            target=sock.sendall, args=(data + command * commands,), daemon=True
+        )
+        sender.start()
+        for seq in [2 + tls] + [1] * commands:
+            told = read_packet(sock)
+            assert told is not None
+            assert (told[0], told[1][:1]) == (seq, b"\x00")
+        sender.join(10)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_login_in_small_pieces(mariadb10: Server, shared_proxy, size: int) -> None:
+    with dial(shared_proxy(mariadb10).port) as sock:
+        greeting = read_packet(sock)
+        assert greeting is not None
+        data = logged_in_bytes(mariadb10, greeting[1], 1, False)
+        for start in range(0, len(data), size):
+            sock.sendall(data[start : start + size])
+        told = read_packet(sock)
+        assert told is not None and told[1][:1] == b"\x00"
+        sock.sendall(frame(b"\x0e", 0))
+        assert read_packet(sock) == (1, told[1])
