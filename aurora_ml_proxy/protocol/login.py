@@ -169,7 +169,7 @@ def read_handshake_response(
             pos += 1 + payload[pos]
         else:
             _, pos = read_null_terminated(payload, pos)
-        auth_response = (start, pos)
+        auth_response = (start, min(pos, len(payload)))
         if bits & Capabilities.CLIENT_CONNECT_WITH_DB:
             _, pos = read_null_terminated(payload, pos)
         if bits & Capabilities.CLIENT_PLUGIN_AUTH:

@@ -233,6 +233,9 @@ class Answerer:
         """
         sips = False
         while True:
+            # First of all, for rows that leave make room.
+            if data := result.take_ready():
+                self._client.write(data)
             has_room = (
                 result.pending_bytes < WINDOW_BYTES
                 and not evaluation.is_saturated

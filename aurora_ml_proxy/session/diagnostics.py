@@ -72,7 +72,9 @@ async def show_warnings(
             raise UpstreamLost("Lost connection to the upstream during query")
         payloads = [packet.payload]
         is_last = is_error(packet.payload)
-        if first:
+        if is_last:
+            pass
+        elif first:
             count, follows = read_column_count(packet.payload, layout)
             before_rows += (count if follows else 0) + layout.sends_eof
             first = False

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.handshakes import MYSQL, response
 
@@ -44,6 +44,7 @@ def test_greetings(payload, tls):
     assert write_dummy_login(greeting)
 
 
+@example(b"\0\x82" + bytes(31) + b"\1", 0x8000, False)
 @given(damaged(response()), st.integers(0, (1 << 32) - 1), st.booleans())
 def test_logins(payload, offered, tls):
     is_ssl_request(payload)
