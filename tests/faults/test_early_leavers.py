@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from support.fake_server import ACCESS_DENIED, NONCE, Talk
+from support.fake_server import ACCESS_DENIED, NONCE, Talk, greeting
 from support.raw_client import (
     dial,
     frame,
@@ -25,7 +25,15 @@ from support.raw_client import (
     trusting,
 )
 from support.servers import Server
-from support.watching import clients_of, connect, rows_of, sockets, status_of, until
+from support.watching import (
+    clients_of,
+    connect,
+    rows_of,
+    rss_mb,
+    sockets,
+    status_of,
+    until,
+)
 
 MALFORMED, TIMED_OUT, OLD_CLIENT = 1835, 1159, 1251
 
@@ -198,6 +206,37 @@ def test_a_server_that_hangs_up_on_the_made_up_login(impatient) -> None:
         read_packet(sock)
         sock.sendall(frame(b"\x05\x00\x00\x00\x01root\0", 1))
         assert_told(sock, OLD_CLIENT)
+
+
+@pytest.mark.parametrize("header", [b"\xff\xff\xff\x03", b"\x01\x00\x00\x03"])
+def test_a_flood_before_the_login_is_answered(proxy, upstream, header: bytes) -> None:
+    """Nobody who has not logged in makes the proxy hold more than a few packets."""
+
+    def script(talk: Talk) -> None:
+        talk.socket.sendall(frame(with_tls(greeting(b"mysql_native_password")), 0))
+        talk.read()
+        talk.read_until_the_end()
+
+    def with_tls(payload: bytes) -> bytes:
+        at = payload.index(b"\0", 1) + 4 + 8 + 1 + 1
+        return payload[: at + 1] + bytes([payload[at + 1] | 0x08]) + payload[at + 2 :]
+
+    server = upstream(script)
+    running = proxy(server, {"upstream": {"tls": "disabled"}})
+    with dial(running.port) as bare:
+        assert read_packet(bare)
+        bare.sendall(ssl_request())
+        with trusting().wrap_socket(bare) as sock:
+            sock.sendall(login("root", b"", "mysql_native_password", seq=2, ssl=True))
+            assert until(lambda: server.talks and server.talks[0].heard)
+            before = rss_mb(running.pid)
+            sock.settimeout(1)
+            try:
+                for _ in range(100):
+                    sock.sendall(header + bytes(1 << 20))
+            except TimeoutError:
+                pass
+            assert rss_mb(running.pid) - before < 20
 
 
 @pytest.fixture
