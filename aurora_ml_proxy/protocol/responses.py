@@ -191,8 +191,7 @@ class ResponseFollower:
         self._rows_then_done = response is Response.FETCH
 
     def _done(self) -> None:
-        if self._outstanding:
-            self._outstanding.popleft()
+        self._outstanding.popleft()
         if self._outstanding:
             self._begin(self._outstanding[0])
         else:

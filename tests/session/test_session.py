@@ -1,7 +1,5 @@
 """A session between fake ports: what goes where, and in which order."""
 
-import asyncio
-
 import pytest
 from support.conversations import error, frame, frames, lenenc, ok, text
 from support.oracle import expand
@@ -185,6 +183,73 @@ async def test_a_failed_call_is_one_error_and_the_connection_goes_on():
     assert len(seen) == 1 + 2 + 1 + 1
     await stage.client_sends(PING)
     assert stage.taken_from_upstream() == PING
+
+
+async def failed_among_the_rows() -> tuple[Stage, bytes]:
+    """A session whose statement has failed, and what the upstream still has to say."""
+    stage = Stage()
+    stage.backend.replies["5"] = Failure("X", "why")
+    await stage.client_sends(ML + PING)
+    stage.taken_from_upstream()
+    sent = result(*(row(b"1", None, b"%d" % i) for i in range(60)))
+    await stage.upstream_sends(sent[:-100])
+    seen = payloads(stage.taken_from_client())
+    assert seen[-1].startswith(b"\xff\x51\x04")
+    assert stage.taken_from_upstream() == b""
+    return stage, sent[-100:]
+
+
+async def test_behind_a_failed_call_the_rows_are_read_to_their_end():
+    stage, rest = await failed_among_the_rows()
+    await stage.upstream_sends(rest[:50], rest[50:])
+    assert stage.taken_from_client() == b""
+    assert stage.taken_from_upstream() == PING
+    assert len(stage.backend.calls[0][0]) == 25
+
+
+async def test_an_upstream_lost_behind_a_failed_call():
+    stage, _ = await failed_among_the_rows()
+    stage.session.upstream_ended()
+    await settle()
+    assert stage.client.is_closed and not stage.spawn.tasks and not stage.spawn.failures
+
+
+async def test_after_a_statement_that_the_proxy_failed_only_its_own_error_is_shown():
+    stage, rest = await failed_among_the_rows()
+    await stage.upstream_sends(rest, frame(ok(), 1))
+    stage.taken_from_client()
+    await stage.client_sends(query("SHOW WARNINGS"))
+    own = row(b"Note", b"1", b"of an older statement")
+    await stage.upstream_sends(frames([b"\3", *[definition()] * 3, EOF, own, EOF], 1))
+    assert own not in payloads(stage.taken_from_client())
+
+
+async def test_a_question_of_our_own_has_attributes_where_statements_have():
+    stage = Stage(CLIENT_QUERY_ATTRIBUTES)
+    await stage.client_sends(query("SELECT F(\"t\",'en') AS s FROM fb", b"\0\1"))
+    assert stage.taken_from_upstream()[5:].startswith(b"\0\1SELECT CAST(CONCAT(@@")
+
+
+async def test_an_unexpected_failure_closes_both_ends_and_is_raised(monkeypatch):
+    def broken(*args):
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(answer, "plan_statement", broken)
+    stage = Stage()
+    await stage.client_sends(ML)
+    assert stage.client.is_closed and stage.upstream.is_closed
+    assert [type(failure) for failure in stage.spawn.failures] == [RuntimeError]
+
+
+async def test_a_client_that_is_full_when_its_statement_is_done():
+    stage = Stage()
+    seen = await ml(stage, row(b"1", None, None))
+    stage.client.capacity = len(seen)
+    await ml(stage, row(b"1", None, None))
+    assert stage.upstream.is_paused
+    stage.client.is_full = False
+    stage.session.client_has_room()
+    assert not stage.upstream.is_paused
 
 
 async def test_a_refused_statement_never_reaches_the_upstream():
@@ -482,9 +547,9 @@ async def test_although_there_is_no_room_the_upstream_is_read_in_sips(monkeypatc
     await stage.client_sends(ML)
     sent = result(*(row(b"1", None, b"x" * 900) for _ in range(400)))
     await stage.upstream_sends(sent)
-    async with asyncio.timeout(10):
-        while stage.session._upstream_inbox._reader.held_bytes:
-            await asyncio.sleep(0)
+    for _ in range(200):
+        await settle()
+    assert stage.session._upstream_inbox._reader.held_bytes == 0
     assert stage.backend.in_flight == 1
     stage.backend.gate.set()
     for _ in range(60):

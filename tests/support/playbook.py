@@ -82,6 +82,8 @@ class FakePort:
 
     def __init__(self) -> None:
         self.written = bytearray()
+        self.capacity: int | None = None
+        """Bytes that make it full; no limit without."""
         self.is_full = False
         self.is_paused = False
         self.has_eof = False
@@ -92,6 +94,8 @@ class FakePort:
         assert not self.has_eof
         if not self.is_closed:
             self.written += data
+            if self.capacity is not None and len(self.written) >= self.capacity:
+                self.is_full = True
 
     def write_eof(self) -> None:
         self.has_eof = True
