@@ -290,6 +290,17 @@ async def test_a_syntax_error_is_told_of_the_users_own_text():
     assert stage.session._follower.is_idle
 
 
+async def test_a_syntax_error_behind_rows_is_the_end_of_them():
+    """Dynamic SQL in a stored function fails like this, when rows are out."""
+    stage = Stage()
+    await stage.client_sends(ML)
+    stage.taken_from_upstream()
+    head = [b"\3", *[definition()] * 3, EOF, row(b"1", None, None), error(1064)]
+    await stage.upstream_sends(frames(head, 1))
+    assert payloads(stage.taken_from_client())[-1] == error(1064)
+    assert stage.taken_from_upstream() == b""
+
+
 async def test_the_upstream_is_asked_for_its_modes_when_they_matter():
     stage = Stage()
     statement = query("SELECT F(\"t\",'en') AS s FROM fb")

@@ -206,6 +206,17 @@ def test_rows_leave_in_order_and_only_when_they_are_answered():
     assert bench.result.take_ready() == b""
 
 
+def test_a_row_waits_for_all_of_its_answers():
+    bench = Bench(plan(call(0), call(1, LABEL, 1), appended=2)).head(2, 2).take()
+    bench.at_once = False
+    bench.feed(row(None, None, b"a", b"b"))
+    before = len(bench.out)
+    bench.answer(b"b")
+    assert len(bench.take().out) == before
+    bench.answer(b"a")
+    assert bench.take().out[before:] == [MIXED + MIXED]
+
+
 def test_the_languages_and_the_batch_sizes_are_the_rows():
     made = plan(call(0, LABEL, 0, 1, 25, 2), appended=3)
     bench = Bench(made)
