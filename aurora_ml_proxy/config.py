@@ -35,7 +35,7 @@ class Listen(_Section):
     host: str = "127.0.0.1"
     """The address to listen on; 0.0.0.0 for every IPv4 address."""
     port: int = Field(default=3307, ge=0, le=65535)
-    """The TCP port; 0 takes a free one and prints it."""
+    """The TCP port; 0 takes a free one and logs it at level info."""
     socket: Path | None = Field(
         default=None, examples=["/run/aurora-ml-proxy/mysql.sock"]
     )

@@ -37,7 +37,7 @@ class Listener:
         self._tasks = tasks
         self._sockets: list[socket.socket] = []
         self._socket_path: Path | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, Service] = {}
         self._empty = asyncio.Event()
 
     async def listen(self) -> None:
@@ -113,7 +113,7 @@ class Listener:
                 self._tasks.spawn(turn_away(sock, error_))
             else:
                 connection = Connection(sock, self.service, self._upstream_seen)
-                self._connections.add(connection)
+                self._connections[connection] = self.service
                 self._empty.clear()
                 self._tasks.spawn(self._run(connection))
 
@@ -131,9 +131,20 @@ class Listener:
             await connection.run()
         finally:
             metrics.CONNECTIONS.dec()
-            self._connections.discard(connection)
+            await self._retire(self._connections.pop(connection))
             if not self._connections:
                 self._empty.set()
+
+    def replace_service(self, service: Service) -> None:
+        """Use another config for new connections; the old one ends with its last."""
+        old, self.service = self.service, service
+        self._tasks.spawn(self._retire(old))
+
+    async def _retire(self, service: Service) -> None:
+        """Give back what a replaced service holds, if no connection uses it any more."""
+        users = (used for used in self._connections.values() if used is service)
+        if service is not self.service and next(users, None) is None:
+            await service.context.engine.close()
 
     async def try_upstream(self) -> bool:
         """Whether the upstream answers at this moment."""

@@ -51,13 +51,11 @@ async def _serve(settings: Settings, load_settings: Callable[[], Settings]) -> N
     tasks = TaskSet()
     key = new_key()
     answering: dict[int, Session] = {}
-    services: list[Service] = []
 
-    def start_service(settings: Settings) -> Service:
-        services.append(new_service(settings, key, tasks.spawn, answering))
-        return services[-1]
+    def new(settings: Settings) -> Service:
+        return new_service(settings, key, tasks.spawn, answering)
 
-    listener = Listener(start_service(settings), tasks)
+    listener = Listener(new(settings), tasks)
     await listener.listen()
     try:
         admin = await start_admin(settings.admin, listener)
@@ -70,18 +68,20 @@ async def _serve(settings: Settings, load_settings: Callable[[], Settings]) -> N
     def on_stop() -> None:
         (kill if stop.is_set() else stop).set()
 
-    def on_reload() -> None:
+    async def reload() -> None:
         try:
-            listener.service = start_service(load_settings())
+            # In a thread: to find AWS credentials may take seconds.
+            service = await asyncio.to_thread(lambda: new(load_settings()))
         except ConfigError as error:
             log.error("reload failed, the config stays as it was: %s", error)
         else:
+            listener.replace_service(service)
             log.info("config reloaded, for new connections")
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop)
-    loop.add_signal_handler(signal.SIGHUP, on_reload)
+    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(reload()))
     for address in listener.addresses:
         log.info("listening on %s", address)
     await stop.wait()
@@ -92,8 +92,7 @@ async def _serve(settings: Settings, load_settings: Callable[[], Settings]) -> N
     await tasks.cancel_all()
     if admin is not None:
         await admin.cleanup()
-    for service in services:
-        await service.context.engine.close()
+    await listener.service.context.engine.close()
     log.info("stopped")
 
 

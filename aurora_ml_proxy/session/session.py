@@ -62,6 +62,8 @@ _KILL = re.compile(
 )
 
 
+_QUIT = write_packet(bytes((Commands.COM_QUIT,)), 0)
+
 _CLEARS_WARNINGS = frozenset(
     (
         Commands.COM_STMT_PREPARE,
@@ -123,6 +125,7 @@ class Session:
         self._client_inbox: Inbox | None = None
         self._upstream_inbox: Inbox | None = None
         self._last = Outcome()
+        self._upstream_has_ended = False
         self._is_draining = False
 
     # What the links call.
@@ -177,6 +180,7 @@ class Session:
 
     def upstream_ended(self) -> None:
         """The upstream will send no more."""
+        self._upstream_has_ended = True
         if self._upstream_inbox is not None:
             self._upstream_inbox.end()
         else:
@@ -266,6 +270,7 @@ class Session:
             and self._splitter.is_between_commands
             and not in_transaction
         ):
+            self._upstream.write(_QUIT)  # or the upstream counts an aborted client
             self.close()
 
     # What takes turns: in a task, while the client is held back.
@@ -295,6 +300,9 @@ class Session:
         finally:
             self._upstream_inbox = self._client_inbox = None
         self._task = None
+        if self._upstream_has_ended:
+            self.close()
+            return
         if self._client.is_full:
             self._upstream.pause_reading()
         else:
