@@ -27,7 +27,7 @@ ProxyFactory = Callable[..., Proxy]
 settings.register_profile(
     "fast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("deep", settings.get_profile("fast"), max_examples=2_000)
+settings.register_profile("deep", settings.get_profile("fast"), max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 

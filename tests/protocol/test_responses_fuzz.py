@@ -1,3 +1,5 @@
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 from support.conversations import conversations, cut, shapes
@@ -11,7 +13,7 @@ EXPECTED = [response for response in Response if response is not Response.NONE]
 @given(st.data())
 def test_the_follower_is_idle_exactly_when_the_conversation_is(data):
     shape = data.draw(shapes)
-    random = data.draw(st.randoms(use_true_random=False))
+    random = Random(data.draw(st.integers(0, 1 << 32)))
     following = follower(shape)
     for group in data.draw(conversations(shape)):
         for exchange in group:
