@@ -32,6 +32,7 @@ class Link(asyncio.Protocol):
         self._has_ended = False
         self._is_lost = False
         self._is_paused = False
+        self._has_written_eof = False
 
     def hand_over(
         self,
@@ -93,10 +94,11 @@ class Link(asyncio.Protocol):
     # session.ports.Port
 
     def write(self, data: bytes) -> None:
-        """Send, now or when the peer takes it."""
+        """Send, now or when the peer takes it. Nothing is sent after `write_eof`."""
         transport = self._transport
-        if transport is not None and not transport.is_closing():
-            transport.write(data)
+        if transport is None or transport.is_closing() or self._has_written_eof:
+            return
+        transport.write(data)
 
     def write_eof(self) -> None:
         """Nothing more comes. TLS cannot say so and closes."""
@@ -104,6 +106,7 @@ class Link(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         if transport.can_write_eof():
+            self._has_written_eof = True
             transport.write_eof()
         else:
             self.close()
