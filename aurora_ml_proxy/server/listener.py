@@ -109,13 +109,12 @@ class Listener:
                     turn_away(sock, TooManyConnections("Too many connections"))
                 )
             elif self.is_draining:
-                error_ = ShuttingDown("Server shutdown in progress")
-                self._tasks.spawn(turn_away(sock, error_))
+                self._tasks.spawn(_turn_away_from_shutdown(sock))
             else:
                 connection = Connection(sock, self.service, self._upstream_seen)
                 self._connections[connection] = self.service
                 self._empty.clear()
-                self._tasks.spawn(self._run(connection))
+                self._tasks.spawn(self._run(connection, sock))
 
     def _pause(self, error: OSError) -> None:
         """Look away for a while: clients that wait would wake us again and again."""
@@ -125,10 +124,13 @@ class Listener:
             loop.remove_reader(sock.fileno())
         loop.call_later(_PAUSE_S, self._watch)
 
-    async def _run(self, connection: Connection) -> None:
+    async def _run(self, connection: Connection, sock: socket.socket) -> None:
         metrics.CONNECTIONS.inc()
         try:
-            await connection.run()
+            if self.is_draining:  # since it was accepted: it had no task to cancel yet
+                await _turn_away_from_shutdown(sock)
+            else:
+                await connection.run()
         finally:
             metrics.CONNECTIONS.dec()
             await self._retire(self._connections.pop(connection))
@@ -171,7 +173,10 @@ class Listener:
         self.is_draining = True
         self.stop_listening()
         for connection in list(self._connections):
-            connection.drain()
+            try:
+                connection.drain()
+            except Exception:  # one must not keep the others from their end
+                log.exception("a connection failed to drain")
         try:
             async with asyncio.timeout(self.service.settings.listen.drain_timeout_s):
                 while self._connections:
@@ -181,6 +186,10 @@ class Listener:
             log.warning("drain timeout: %d connections cut", len(self._connections))
             for connection in list(self._connections):
                 connection.close()
+
+
+async def _turn_away_from_shutdown(sock: socket.socket) -> None:
+    await turn_away(sock, ShuttingDown("Server shutdown in progress"))
 
 
 def _is_alive(path: Path) -> bool:
