@@ -1,9 +1,10 @@
 import asyncio
+import threading
 import time
 
 import pytest
 
-from aurora_ml_proxy.backends.local import INLINE_CHARS, Local, judge
+from aurora_ml_proxy.backends.local import INLINE_COST, Local, judge
 from aurora_ml_proxy.functions import MAX_TEXT_BYTES, Failure, Sentiment
 
 
@@ -67,7 +68,7 @@ async def test_another_language_fails_and_says_what_to_set(local):
 
 async def test_long_texts_leave_the_loop_free(local):
     text = ("The screen is lovely and the battery lasts. " * 200)[:MAX_TEXT_BYTES]
-    assert len(text) > INLINE_CHARS
+    assert len(text) > INLINE_COST
     turns = 0
 
     async def turn():
@@ -82,6 +83,40 @@ async def test_long_texts_leave_the_loop_free(local):
         turning.cancel()
     assert answers == [judge(text)]
     assert turns > 3
+
+
+@pytest.mark.parametrize("text", ["\N{GRINNING FACE}" * 40, "not bad " * 40])
+async def test_what_takes_long_is_judged_in_the_thread(local, monkeypatch, text):
+    """VADER reads an emoji as its name, so few of them are a long text."""
+    threads = []
+
+    def judging(text):
+        threads.append(threading.current_thread())
+        return judge(text)
+
+    monkeypatch.setattr("aurora_ml_proxy.backends.local.judge", judging)
+    await local.detect_sentiment(
+        [text, "wonderful", "è buono \u2764"], "en", single=False
+    )
+    assert threads[0] is not threading.main_thread()
+    assert threads[1:] == [threading.main_thread()] * 2
+
+
+async def test_a_batch_of_short_texts_lets_others_have_their_turn(local):
+    texts = ["I am happy with the price, but unhappy: it was late."] * 25
+    turns = 0
+
+    async def turn():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with asyncio.TaskGroup() as group:
+        turning = group.create_task(turn())
+        await local.detect_sentiment(texts, "en", single=False)
+        turning.cancel()
+    assert turns >= 20
 
 
 async def test_a_cancelled_call_ends_at_once_and_leaves_the_rest_unasked(local):
