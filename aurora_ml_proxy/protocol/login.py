@@ -240,6 +240,23 @@ def read_auth_switch(payload: bytes) -> tuple[str, bytes] | None:
     return name.decode("latin-1"), payload[pos:].rstrip(b"\0")[:NONCE_BYTES]
 
 
+def read_change_user_plugin(payload: bytes, capabilities: Capabilities) -> str | None:
+    """The plugin that a COM_CHANGE_USER names; None when it names none."""
+    if not capabilities & Capabilities.CLIENT_PLUGIN_AUTH:
+        return None
+    try:
+        _, pos = read_null_terminated(payload, 1)
+        if capabilities & Capabilities.CLIENT_SECURE_CONNECTION:
+            pos += 1 + payload[pos]
+        else:
+            _, pos = read_null_terminated(payload, pos)
+        _, pos = read_null_terminated(payload, pos)
+        name, _ = read_null_terminated(payload, pos + 2)
+    except (MalformedPacket, IndexError):
+        return None  # it is the upstream's to judge
+    return name.decode("latin-1")
+
+
 def write_dummy_login(greeting: Greeting) -> bytes:
     """A login that the upstream refuses as it should.
 

@@ -27,7 +27,7 @@ def xor_with_nonce(password: bytes, nonce: bytes) -> bytes:
 def encrypt_password(password: bytes, nonce: bytes, public_key_pem: bytes) -> bytes:
     """The password, its NUL included, for a server's public key.
 
-    Raises: MalformedPacket when the server's key is none.
+    Raises: MalformedPacket when the server's key is none, or too short for the password.
     """
     try:
         key = serialization.load_pem_public_key(public_key_pem)
@@ -35,7 +35,10 @@ def encrypt_password(password: bytes, nonce: bytes, public_key_pem: bytes) -> by
         raise MalformedPacket("the upstream's public key cannot be read") from None
     if not isinstance(key, rsa.RSAPublicKey):
         raise MalformedPacket("the upstream's public key is not RSA")
-    return key.encrypt(xor_with_nonce(password, nonce), _OAEP)
+    try:
+        return key.encrypt(xor_with_nonce(password, nonce), _OAEP)
+    except ValueError:
+        raise MalformedPacket("the password is too long to be encrypted") from None
 
 
 def decrypt_password(data: bytes, nonce: bytes, key: rsa.RSAPrivateKey) -> bytes:

@@ -55,7 +55,7 @@ class Connection:
         login_ = await self._log_in_and_relay()
         if login_ is not None:
             log.info(
-                "connection id=%d user=%s tls=%s seconds=%.3f",
+                "connection id=%d user=%r tls=%s seconds=%.3f",
                 login_.greeting.connection_id,
                 login_.user,
                 login_.legs.client_tls,
@@ -103,7 +103,10 @@ class Connection:
     async def _log_in(self, client: ClientLeg, upstream: UpstreamLeg) -> Login | None:
         """Relay the login; None when it failed. Raises: UpstreamUnavailable."""
         try:
-            conversation = login(self._service.login_policy)
+            conversation = login(
+                self._service.login_policy,
+                client_is_socket=self._socket.family == socket.AF_UNIX,
+            )
             login_ = await carry_out(conversation, client, upstream)
         except LoginRefused:
             self._report_upstream(True)

@@ -13,9 +13,7 @@ from aurora_ml_proxy.errors import MalformedPacket, ProxyError, UpstreamTlsFaile
 from aurora_ml_proxy.protocol.packets import Packet, write_packet
 from aurora_ml_proxy.protocol.results import write_error
 from aurora_ml_proxy.server.links import Link
-
-MAX_LOGIN_PACKET_BYTES = 1 << 20
-"""Bytes of a packet before the login is done: TiProxy's limit."""
+from aurora_ml_proxy.session.login import MAX_LOGIN_PACKET_BYTES
 
 
 class SocketLeg:

@@ -70,6 +70,7 @@ class Inbox:
         while (packet := self._reader.next_packet()) is None:
             if self.has_ended:
                 return None
+            self._read_on()
             await self.until_woken()
         self._read_on()
         self.next_seq = packet.seq + 1

@@ -5,6 +5,7 @@ leg has TLS and the other has not, it turns one form of a password into the othe
 """
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -12,7 +13,6 @@ from aurora_ml_proxy.config import Upstream
 from aurora_ml_proxy.errors import (
     InsecureTransport,
     MalformedPacket,
-    ProxyError,
     UnsupportedClient,
     UpstreamTlsFailed,
     UpstreamUnavailable,
@@ -25,6 +25,7 @@ from aurora_ml_proxy.protocol.login import (
     is_ssl_request,
     offer,
     read_auth_switch,
+    read_change_user_plugin,
     read_greeting,
     read_handshake_response,
     write_dummy_login,
@@ -35,9 +36,12 @@ from aurora_ml_proxy.protocol.passwords import (
     public_key_pem,
 )
 from aurora_ml_proxy.protocol.results import Layout, is_error, read_ok_status
-from aurora_ml_proxy.protocol.vocabulary import CLIENT_SSL
+from aurora_ml_proxy.protocol.vocabulary import (
+    CLIENT_MULTI_FACTOR_AUTHENTICATION,
+    CLIENT_SSL,
+    Capabilities,
+)
 from aurora_ml_proxy.session.conversation import (
-    ClientClosed,
     Conversation,
     ReadFromClient,
     ReadFromUpstream,
@@ -48,10 +52,17 @@ from aurora_ml_proxy.session.conversation import (
     UpstreamClosed,
 )
 
+MAX_LOGIN_PACKET_BYTES = 1 << 20
+"""Bytes of a packet of a login: TiProxy's limit."""
+
 CACHING_SHA2 = "caching_sha2_password"
 SHA256 = "sha256_password"
-_CLEAR_TEXT = frozenset(("mysql_clear_password", "dialog"))
-"""Plugins that send the password as it is."""
+_CLEAR_TEXT = frozenset(
+    ("mysql_clear_password", "dialog", "authentication_openid_connect_client")
+)
+"""Plugins that send the password, or a token as good as one, as it is."""
+_MIN_ENCRYPTED_BYTES = 256
+"""Bytes of a password encrypted with 2048 bits, which no bare one has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,8 @@ class LoginPolicy:
     """Whether the upstream's leg never leaves this machine."""
     key: rsa.RSAPrivateKey
     """For passwords that a client without TLS sends to an upstream with TLS."""
+    upstream_is_socket: bool = False
+    """Whether the upstream is reached over a unix socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,21 @@ class Legs:
     nonce: bytes
     plugin: str
     """The plugin that the next packets belong to."""
+    capabilities: Capabilities
+    """What the client and the upstream both use."""
+    client_is_socket: bool = False
+    """Whether the client came over a unix socket."""
+    upstream_is_socket: bool = False
+
+    @property
+    def client_is_secure(self) -> bool:
+        """Whether the client may take its leg for one that nobody listens to."""
+        return self.client_tls or self.client_is_socket
+
+    def upstream_takes_bare_password(self, plugin: str) -> bool:
+        """Whether the upstream awaits the password as it is: MySQL's servers count a unix
+        socket as secure for caching_sha2_password, for sha256_password they don't."""
+        return self.upstream_tls or (plugin == CACHING_SHA2 and self.upstream_is_socket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +124,11 @@ class LoginRefused(Exception):
     """The upstream said no, and the client has been told in the upstream's words."""
 
 
-def login(policy: LoginPolicy) -> Conversation[Login]:
+def login(policy: LoginPolicy, *, client_is_socket: bool = False) -> Conversation[Login]:
     """Relay a login from the greeting to OK.
 
+    Args:
+        client_is_socket: whether the client came over a unix socket.
     Raises: LoginRefused, ClientClosed, UpstreamClosed, ProxyError.
     """
     payload = yield from _hear_upstream()
@@ -123,28 +153,36 @@ def login(policy: LoginPolicy) -> Conversation[Login]:
             yield StartClientTls()
             response_payload = yield ReadFromClient()
         response = read_handshake_response(response_payload, offered, offered_mariadb)
-        upstream_tls = _wants_upstream_tls(policy, greeting, client_tls)
-    except (ClientClosed, ProxyError):
+        legs = Legs(
+            client_tls=client_tls,
+            upstream_tls=_wants_upstream_tls(policy, greeting, client_tls),
+            nonce=greeting.nonce,
+            plugin=response.plugin or greeting.plugin,
+            capabilities=response.capabilities & ~CLIENT_SSL,
+            client_is_socket=client_is_socket,
+            upstream_is_socket=policy.upstream_is_socket,
+        )
+        _refuse_leak(policy, legs, legs.plugin)
+    except Exception:
         yield from leave_quietly(greeting)
         raise
-    edited = edit_handshake_response(response_payload, response, tls=upstream_tls)
-    if upstream_tls:
+    edited = edit_handshake_response(response_payload, response, tls=legs.upstream_tls)
+    if legs.upstream_tls:
         yield SendToUpstream(edited[:32])
         yield StartUpstreamTls()
-    if response.plugin == SHA256 and client_tls != upstream_tls:
+    if response.plugin == SHA256 and _may_be_unreadable(legs):
         edited = ask_for_a_switch(edited, response)
     yield SendToUpstream(edited)
-    legs = Legs(
-        client_tls=client_tls,
-        upstream_tls=upstream_tls,
-        nonce=greeting.nonce,
-        plugin=response.plugin or greeting.plugin,
-    )
     answer = yield from authenticate(policy, legs)
     if is_error(answer):
         raise LoginRefused
-    layout = Layout(response.capabilities & ~CLIENT_SSL, response.mariadb_capabilities)
+    layout = Layout(legs.capabilities, response.mariadb_capabilities)
     return Login(greeting, layout, response.user, legs, read_ok_status(answer))
+
+
+def _may_be_unreadable(legs: Legs) -> bool:
+    """Whether a sha256_password's answer to the greeting may be in the wrong form."""
+    return legs.client_is_socket or legs.client_tls != legs.upstream_tls
 
 
 def _hear_upstream() -> Conversation[bytes]:
@@ -215,7 +253,9 @@ def authenticate(policy: LoginPolicy, legs: Legs) -> Conversation[bytes]:
     """
     try:
         return (yield from _authenticate(policy, legs))
-    except (ClientClosed, InsecureTransport, MalformedPacket):
+    except (UpstreamClosed, UpstreamUnavailable):
+        raise
+    except Exception:
         yield from _finish(b"")  # it waits for an answer to its last packet
         raise
 
@@ -225,7 +265,7 @@ def _authenticate(policy: LoginPolicy, legs: Legs) -> Conversation[bytes]:
     while True:
         packet = yield from _hear_upstream()
         head = packet[:1]
-        if head == b"\xfe" and (switch := read_auth_switch(packet)):
+        if _is_switch(packet, legs) and (switch := read_auth_switch(packet)):
             plugin, nonce = switch
             _refuse_leak(policy, legs, plugin)
         yield SendToClient(packet)
@@ -234,37 +274,73 @@ def _authenticate(policy: LoginPolicy, legs: Legs) -> Conversation[bytes]:
         if packet == b"\x01\x03" and plugin == CACHING_SHA2:
             continue  # fast authentication worked: the upstream speaks again
         reply = yield ReadFromClient()
-        if legs.client_tls == legs.upstream_tls or reply in (b"", b"\0"):
+        if reply in (b"", b"\0"):  # no password
             yield SendToUpstream(reply)
             continue
         if plugin == CACHING_SHA2 and packet == b"\x01\x04":
-            refusal = yield from _bridge(policy, legs, nonce, reply, ask_key=b"\x02")
-        elif plugin == SHA256 and head == b"\xfe":
-            refusal = yield from _bridge(policy, legs, nonce, reply, ask_key=b"\x01")
+            ask_key = b"\x02"
+        elif plugin == SHA256 and head in (b"\xfe", b"\x02"):
+            ask_key = b"\x01"
         else:
             yield SendToUpstream(reply)
             continue
+        is_bare = _is_bare_password(legs, reply, ask_key)
+        if is_bare == legs.upstream_takes_bare_password(plugin):
+            yield SendToUpstream(reply)
+            continue
+        refusal = yield from _bridge(policy, nonce, reply, ask_key, is_bare=is_bare)
         if refusal is not None:
             return refusal
 
 
+def _is_switch(packet: bytes, legs: Legs) -> bool:
+    """Whether this names the plugin of the next packets: a switch, or the next factor of
+    several. Without those, a packet that starts with 2 is a plugin's own."""
+    return packet[:1] == b"\xfe" or (
+        packet[:1] == b"\x02"
+        and b"\0" in packet
+        and bool(legs.capabilities & CLIENT_MULTI_FACTOR_AUTHENTICATION)
+    )
+
+
+def check_change_user(policy: LoginPolicy, legs: Legs, payload: bytes) -> None:
+    """Refuse a COM_CHANGE_USER that must not go on. Raises: InsecureTransport."""
+    plugin = read_change_user_plugin(payload, legs.capabilities)
+    if plugin is not None:
+        _refuse_leak(policy, legs, plugin)
+
+
 def _refuse_leak(policy: LoginPolicy, legs: Legs, plugin: str) -> None:
-    leaks = legs.client_tls and not legs.upstream_tls and not policy.upstream_is_local
-    if leaks and plugin in _CLEAR_TEXT:
+    is_open = not legs.upstream_tls and not policy.upstream_is_local
+    if legs.client_is_secure and is_open and plugin in _CLEAR_TEXT:
         raise InsecureTransport(
-            f"The account's plugin {plugin} would send the password to the upstream "
-            "in clear text; set upstream.tls to as_client or required"
+            f"The plugin {plugin} would send the password to the upstream in clear "
+            "text; set upstream.tls to required"
         )
 
 
+def _is_bare_password(legs: Legs, reply: bytes, ask_key: bytes) -> bool:
+    """Whether a reply holds the password as it is, and no encrypted one, nor the request
+    for a key to encrypt it with.
+
+    What a unix socket means to a client is known from its reply only: PyMySQL takes it
+    for secure with both plugins, libmysql with caching_sha2_password alone.
+    """
+    if legs.client_tls:
+        return True
+    return (
+        legs.client_is_socket and reply != ask_key and len(reply) < _MIN_ENCRYPTED_BYTES
+    )
+
+
 def _bridge(
-    policy: LoginPolicy, legs: Legs, nonce: bytes, reply: bytes, *, ask_key: bytes
+    policy: LoginPolicy, nonce: bytes, reply: bytes, ask_key: bytes, *, is_bare: bool
 ) -> Conversation[bytes | None]:
     """Send a password on in the form that the other leg wants.
 
     Returns: the upstream's ERR, also relayed, when it has no key to hand out.
     """
-    if legs.client_tls:
+    if is_bare:
         yield SendToUpstream(ask_key)
         answer = yield from _hear_upstream()
         if is_error(answer):
@@ -285,12 +361,17 @@ def login_policy(
     upstream: Upstream, *, client_tls: bool, key: rsa.RSAPrivateKey
 ) -> LoginPolicy:
     """The policy that the config means."""
-    is_loopback = upstream.host in ("localhost", "::1") or upstream.host.startswith(
-        "127."
-    )
     return LoginPolicy(
         client_tls=client_tls,
         upstream_tls=upstream.tls,
-        upstream_is_local=upstream.socket is not None or is_loopback,
+        upstream_is_local=upstream.socket is not None or _is_loopback(upstream.host),
         key=key,
+        upstream_is_socket=upstream.socket is not None,
     )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -27,7 +27,7 @@ from aurora_ml_proxy.protocol.attributes import split_attributes
 from aurora_ml_proxy.protocol.commands import CommandSplitter, Piece
 from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.responses import Response, ResponseFollower, response_to
-from aurora_ml_proxy.protocol.results import write_error
+from aurora_ml_proxy.protocol.results import is_error, read_ok_status, write_error
 from aurora_ml_proxy.protocol.vocabulary import (
     COM_STMT_BULK_EXECUTE,
     MAX_PAYLOAD,
@@ -47,7 +47,13 @@ from aurora_ml_proxy.session.diagnostics import (
     show_warnings,
 )
 from aurora_ml_proxy.session.inbox import Inbox
-from aurora_ml_proxy.session.login import Login, LoginPolicy, authenticate
+from aurora_ml_proxy.session.login import (
+    MAX_LOGIN_PACKET_BYTES,
+    Login,
+    LoginPolicy,
+    authenticate,
+    check_change_user,
+)
 from aurora_ml_proxy.session.ports import Port
 
 log = logging.getLogger(__name__)
@@ -368,12 +374,15 @@ class Session:
     async def _change_user(self, piece: Piece) -> None:
         """Relay COM_CHANGE_USER and the authentication that follows it."""
         self._upstream_inbox = upstream = Inbox(self._upstream, next_seq=1)
-        self._client_inbox = client = Inbox(self._client, next_seq=1)
+        self._client_inbox = client = Inbox(self._client, 1, MAX_LOGIN_PACKET_BYTES)
         client.feed(self._splitter.take_rest())
         self._last = Outcome()
+        check_change_user(self._login_policy, self._login.legs, piece.raw[4:])
         self._upstream.write(piece.raw)
-        await carry_out(
+        answer = await carry_out(
             authenticate(self._login_policy, self._login.legs), client, upstream
         )
+        if not is_error(answer):
+            self._follower.status = read_ok_status(answer)
         self._client_inbox = None
         self._splitter.feed(client.take_rest())

@@ -2,7 +2,8 @@ import pytest
 from support.conversations import frame
 from support.playbook import FakePort, Spawner, settle
 
-from aurora_ml_proxy.protocol.packets import Packet
+from aurora_ml_proxy.protocol.packets import Packet, write_packet
+from aurora_ml_proxy.protocol.vocabulary import MAX_PAYLOAD
 from aurora_ml_proxy.session import inbox as module
 from aurora_ml_proxy.session.inbox import Inbox
 
@@ -47,6 +48,25 @@ async def test_a_full_inbox_stops_the_peer_until_half_is_taken(monkeypatch):
     assert port.is_paused
     assert inbox.payloads() == [b"z", b"x" * 2_000]
     assert not port.is_paused and inbox.take_rest() == b""
+
+
+async def test_a_packet_in_parts_larger_than_the_inbox_is_read_to_its_end(monkeypatch):
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", 1_000)
+    port, spawn = FakePort(), Spawner()
+    inbox = Inbox(port)
+    inbox.feed(write_packet(b"x" * MAX_PAYLOAD, 0)[:-4])  # the last part is on its way
+    assert port.is_paused
+    found = []
+
+    async def read() -> None:
+        found.append(await inbox.read_packet())
+
+    spawn(read())
+    await settle()
+    assert not port.is_paused
+    inbox.feed(b"\0\0\0\1")
+    await settle()
+    assert found == [Packet(b"x" * MAX_PAYLOAD, 1)]
 
 
 async def test_tls_never_starts_here():

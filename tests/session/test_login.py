@@ -60,6 +60,8 @@ SWITCH = b"\xfecaching_sha2_password\0" + b"s" * 20 + b"\0"
 FAST, FULL = b"\x01\x03", b"\x01\x04"
 PASSWORD = b"secret\0"
 BITS = USUAL | LONG_PASSWORD
+MFA = 1 << 28
+MFA_HELLO = replace(MYSQL, capabilities=MYSQL.capabilities | MFA)
 
 
 def greeted(policy: LoginPolicy = PLAIN, hello: Hello = MYSQL) -> Playbook:
@@ -358,6 +360,160 @@ def test_a_clear_password_that_stays_where_it_was_is_relayed(policy):
     book.client_says(PASSWORD).sees(SendToUpstream(PASSWORD))
 
 
+CLEAR_PLUGINS = [
+    b"mysql_clear_password",
+    b"dialog",
+    b"authentication_openid_connect_client",
+]
+
+
+@pytest.mark.parametrize("plugin", CLEAR_PLUGINS)
+def test_a_clear_password_in_the_login_itself_does_not_leave_tls(plugin):
+    book = greeted(FROM_TLS).client_says(head(BITS | SSL)).sees(StartClientTls())
+    book.client_says(response(BITS | SSL, auth=PASSWORD, plugin=plugin))
+    book.sees(SendToUpstream(DUMMY)).upstream_says(error(1045))
+    assert isinstance(book.failure, InsecureTransport)
+
+
+@pytest.mark.parametrize("plugin", CLEAR_PLUGINS)
+def test_a_clear_password_for_the_second_factor_does_not_leave_tls(plugin):
+    factor = b"\x02" + plugin + b"\0"
+    book = answered(FROM_TLS, MFA_HELLO, capabilities=BITS | MFA).upstream_says(factor)
+    book.sees(SendToUpstream(b"")).upstream_says(error(1045))
+    assert isinstance(book.failure, InsecureTransport)
+
+
+def test_the_second_factor_has_a_plugin_and_a_nonce_of_its_own():
+    factor = b"\x02caching_sha2_password\0" + b"t" * 20 + b"\0"
+    book = answered(FROM_TLS, MFA_HELLO, capabilities=BITS | MFA).upstream_says(factor)
+    book.sees(SendToClient(factor)).client_says(b"y" * 32)
+    book.sees(SendToUpstream(b"y" * 32)).upstream_says(FULL).sees(SendToClient(FULL))
+    book.client_says(PASSWORD).sees(SendToUpstream(b"\x02"))
+    book.upstream_says(b"\x01" + public_key_pem(SERVER_KEY))
+    assert decrypt_password(book.action.payload, b"t" * 20, SERVER_KEY) == PASSWORD
+
+
+def test_without_several_factors_a_plugin_may_say_what_it_likes():
+    said = b"\x02mysql_clear_password\0"
+    book = answered(FROM_TLS).upstream_says(said).sees(SendToClient(said))
+    book.client_says(b"x").sees(SendToUpstream(b"x"))
+
+
+# A unix socket is a secure transport for caching_sha2_password, to clients and servers.
+# For sha256_password it is one to PyMySQL only.
+
+
+def over_socket(
+    policy: LoginPolicy, plugin: bytes = b"caching_sha2_password"
+) -> Playbook:
+    """A login from a unix socket at the point where the upstream answers it."""
+    payload = MYSQL.write()
+    greeting = read_greeting(payload)
+    book = Playbook(login(policy, client_is_socket=True)).upstream_says(payload)
+    edited = edit_greeting(payload, greeting, *offer(greeting, tls=policy.client_tls))
+    book.sees(SendToClient(edited)).client_says(response(BITS, plugin=plugin))
+    if plugin == b"sha256_password":
+        plugin, auth = b"auth_unknown_plugin", b""
+    else:
+        auth = b"x" * 20
+    if policy.upstream_tls == "required":
+        sent = response(BITS | SSL, auth=auth, plugin=plugin)
+        book.sees(SendToUpstream(sent[:32]), StartUpstreamTls())
+    else:
+        sent = response(BITS, auth=auth, plugin=plugin)
+    return book.sees(SendToUpstream(sent))
+
+
+TO_SOCKET = replace(PLAIN, upstream_is_local=True, upstream_is_socket=True)
+
+
+def encrypts(book: Playbook, ask_key: bytes, nonce: bytes) -> None:
+    """The bare password that was sent last goes on encrypted."""
+    book.sees(SendToUpstream(ask_key)).upstream_says(b"\x01" + public_key_pem(SERVER_KEY))
+    assert decrypt_password(book.action.payload, nonce, SERVER_KEY) == PASSWORD
+
+
+def hands_out_our_key(book: Playbook, nonce: bytes) -> None:
+    """The client's request for a key is answered with ours."""
+    pem = public_key_pem(KEY)
+    book.sees(SendToClient(b"\x01" + pem))
+    book.client_says(encrypt_password(PASSWORD, nonce, pem)).sees(
+        SendToUpstream(PASSWORD)
+    )
+
+
+@pytest.mark.parametrize("policy", [PLAIN, TLS])
+def test_a_bare_password_from_a_unix_socket_is_encrypted_for_tcp(policy):
+    book = over_socket(policy).upstream_says(FULL).sees(SendToClient(FULL))
+    encrypts(book.client_says(PASSWORD), b"\x02", NONCE)
+
+
+@pytest.mark.parametrize("policy", [TO_TLS, TO_SOCKET])
+def test_a_bare_password_from_a_unix_socket_goes_on_bare_where_that_is_secure(policy):
+    book = over_socket(policy).upstream_says(FULL).sees(SendToClient(FULL))
+    book.client_says(PASSWORD).sees(SendToUpstream(PASSWORD))
+
+
+def test_a_client_on_a_unix_socket_that_asks_for_a_key_all_the_same():
+    book = over_socket(PLAIN).upstream_says(FULL).sees(SendToClient(FULL))
+    book.client_says(b"\x02").sees(SendToUpstream(b"\x02"))
+    book.upstream_says(b"\x01PEM").sees(SendToClient(b"\x01PEM"))
+    book.client_says(b"e" * 256).sees(SendToUpstream(b"e" * 256))
+    book = over_socket(TO_SOCKET).upstream_says(FULL).sees(SendToClient(FULL))
+    hands_out_our_key(book.client_says(b"\x02"), NONCE)
+    book = over_socket(PLAIN).upstream_says(FULL).sees(SendToClient(FULL))
+    book.client_says(b"e" * 256).sees(SendToUpstream(b"e" * 256))
+
+
+def test_an_upstream_on_a_unix_socket_is_sent_the_bare_password():
+    book = answered(TO_SOCKET).upstream_says(FULL).sees(SendToClient(FULL))
+    hands_out_our_key(book.client_says(b"\x02"), NONCE)
+    book = answered(replace(FROM_TLS, upstream_is_socket=True))
+    book.upstream_says(FULL).sees(SendToClient(FULL))
+    book.client_says(PASSWORD).sees(SendToUpstream(PASSWORD))
+
+
+@pytest.mark.parametrize("policy", [PLAIN, TO_SOCKET, TO_TLS])
+def test_sha256_over_a_unix_socket_is_known_by_its_reply(policy):
+    def switched() -> Playbook:
+        book = over_socket(policy, b"sha256_password").upstream_says(SHA256_SWITCH)
+        return book.sees(SendToClient(SHA256_SWITCH))
+
+    bare, asking = switched().client_says(PASSWORD), switched().client_says(b"\x01")
+    if policy is TO_TLS:
+        bare.sees(SendToUpstream(PASSWORD))
+        hands_out_our_key(asking, b"s" * 20)
+    else:
+        encrypts(bare, b"\x01", b"s" * 20)
+        asking.sees(SendToUpstream(b"\x01"))
+
+
+def test_sha256_to_an_upstream_on_a_unix_socket_is_encrypted():
+    book = answered(TO_SOCKET, plugin=b"sha256_password", auth=b"\x01")
+    book.upstream_says(b"\x01PEM").sees(SendToClient(b"\x01PEM"))
+    book.client_says(b"e" * 256).sees(SendToUpstream(b"e" * 256))
+
+
+def test_a_clear_password_does_not_leave_a_unix_socket():
+    book = over_socket(PLAIN).upstream_says(CLEAR)
+    book.sees(SendToUpstream(b"")).upstream_says(error(1045))
+    assert isinstance(book.failure, InsecureTransport)
+
+
+def test_a_password_too_long_to_be_encrypted():
+    book = answered(FROM_TLS).upstream_says(FULL).sees(SendToClient(FULL))
+    book.client_says(b"p" * 300).sees(SendToUpstream(b"\x02"))
+    book.upstream_says(b"\x01" + public_key_pem(SERVER_KEY))
+    book.sees(SendToUpstream(b"")).upstream_says(error(1045))
+    assert isinstance(book.failure, MalformedPacket)
+
+
+def test_whatever_ends_the_exchange_the_upstream_is_answered():
+    book = answered().upstream_says(SWITCH).sees(SendToClient(SWITCH))
+    book.fails(RuntimeError("a bug")).sees(SendToUpstream(b"")).upstream_says(error(1045))
+    assert isinstance(book.failure, RuntimeError)
+
+
 def test_a_client_that_leaves_during_the_exchange():
     book = answered().upstream_says(SWITCH).sees(SendToClient(SWITCH)).client_leaves()
     book.sees(SendToUpstream(b"")).upstream_says(SWITCH).sees(SendToUpstream(b""))
@@ -372,9 +528,11 @@ def test_a_client_that_leaves_during_the_exchange():
         (Upstream(host="127.0.0.5"), True),
         (Upstream(host="::1"), True),
         (Upstream(host="db"), False),
+        (Upstream(host="127.example.com"), False),
         (Upstream(host="db", socket="/run/m.sock"), True),
     ],
 )
 def test_the_policy_that_the_config_means(upstream, is_local):
     policy = login_policy(upstream, client_tls=True, key=KEY)
-    assert policy == LoginPolicy(True, upstream.tls, is_local, KEY)
+    is_socket = upstream.socket is not None
+    assert policy == LoginPolicy(True, upstream.tls, is_local, KEY, is_socket)

@@ -1,5 +1,7 @@
 """A session between fake ports: what goes where, and in which order."""
 
+from dataclasses import replace
+
 import pytest
 from support.conversations import error, frame, frames, lenenc, ok, text
 from support.oracle import expand
@@ -12,9 +14,12 @@ from aurora_ml_proxy.protocol.vocabulary import (
     CLIENT_DEPRECATE_EOF,
     CLIENT_QUERY_ATTRIBUTES,
     MAX_PAYLOAD,
+    Capabilities,
 )
 from aurora_ml_proxy.session import answer, session
 
+CLIENT_PLUGIN_AUTH = Capabilities.CLIENT_PLUGIN_AUTH
+CLIENT_SECURE_CONNECTION = Capabilities.CLIENT_SECURE_CONNECTION
 EOF = b"\xfe\0\0\2\0"
 IN_TRANS = b"\xfe\0\0\3\0"
 NEUTRAL = text(b"NEUTRAL")
@@ -582,6 +587,42 @@ async def test_change_user_whose_client_leaves():
     stage.session.client_ended()
     await settle()
     assert stage.upstream.is_closed and not stage.spawn.tasks
+
+
+async def test_change_user_with_an_answer_too_large_for_a_login():
+    stage = Stage()
+    await stage.client_sends(frame(b"\x11root\0\0\0"))
+    await stage.upstream_sends(frame(b"\xfex\0" + b"n" * 20, 1))
+    await stage.client_sends(frame(b"x" * (1 << 20), 2))
+    assert stage.taken_from_upstream().endswith(frame(b"x" * (1 << 20), 2))
+    await stage.upstream_sends(frame(b"\x01more", 3))
+    await stage.client_sends(frame(b"x" * ((1 << 20) + 1), 4)[:600_000])
+    await stage.upstream_sends(frame(error(1045), 5))  # to the empty answer
+    assert stage.client.is_closed and stage.upstream.is_closed
+    assert payloads(stage.taken_from_client())[-1][1:3] == (1835).to_bytes(2, "little")
+
+
+async def test_after_change_user_no_transaction_is_under_way():
+    stage = Stage()
+    await stage.client_sends(PLAIN)
+    await stage.upstream_sends(frame(ok(3), 1))  # in a transaction
+    await stage.client_sends(frame(b"\x11root\0\0\0"))
+    await stage.upstream_sends(frame(ok(2), 1))
+    stage.session.drain()
+    assert stage.client.is_closed
+
+
+async def test_change_user_with_a_clear_password_does_not_leave_tls():
+    stage = Stage(CLIENT_PLUGIN_AUTH | CLIENT_SECURE_CONNECTION)
+    secure = replace(stage.session._login.legs, client_tls=True)
+    stage.session._login = replace(stage.session._login, legs=secure)
+    far = replace(stage.session._login_policy, upstream_is_local=False)
+    stage.session._login_policy = far
+    command = b"\x11root\0\7secret\0db\0\x2d\0mysql_clear_password\0"
+    await stage.client_sends(frame(command))
+    assert b"secret" not in stage.taken_from_upstream()
+    assert b"upstream.tls" in stage.taken_from_client()
+    assert stage.client.is_closed and stage.upstream.is_closed
 
 
 async def test_a_replica_is_passed_on_blindly():

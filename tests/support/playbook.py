@@ -216,7 +216,7 @@ def make_login(
         plugin="mysql_native_password",
         capabilities_at=0,
     )
-    legs = Legs(False, False, greeting.nonce, greeting.plugin)
+    legs = Legs(False, False, greeting.nonce, greeting.plugin, capabilities)
     layout = Layout(capabilities, mariadb_capabilities)
     return Login(greeting, layout, "somebody", legs, 2)
 
