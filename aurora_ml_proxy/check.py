@@ -23,7 +23,7 @@ from aurora_ml_proxy.functions import Failure
 from aurora_ml_proxy.protocol.login import Greeting, read_greeting, write_dummy_login
 from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.vocabulary import CLIENT_PROTOCOL_41, CLIENT_SSL
-from aurora_ml_proxy.server.dial import dial, refuse_trusted_socket
+from aurora_ml_proxy.server.dial import dial, name_of, refuse_trusted_socket
 from aurora_ml_proxy.server.tls import client_context, new_key, upstream_context
 
 MAX_GREETING_BYTES = 1024
@@ -83,7 +83,7 @@ async def check_upstream(upstream: Upstream) -> list[CheckLine]:
                 greeting = await _read_greeting(reader)
                 # MariaDB 10 puts 5.5.5- before its version, for old replicas.
                 release = greeting.server_version.removeprefix("5.5.5-")
-                said = f"{release} answers at {_place(upstream)}"
+                said = f"{release} answers at {name_of(upstream)}"
                 lines.append(CheckLine(True, said))
                 lines.append(await _try_tls(upstream, greeting, reader, writer))
             finally:
@@ -92,11 +92,11 @@ async def check_upstream(upstream: Upstream) -> list[CheckLine]:
                     await writer.wait_closed()
     except TimeoutError:
         waited = f"no answer within {upstream.connect_timeout_s:g} s"
-        lines.append(CheckLine(False, f"{_place(upstream)}: {waited}"))
+        lines.append(CheckLine(False, f"{name_of(upstream)}: {waited}"))
     except (ConfigError, UpstreamUnavailable) as error:
         lines.append(CheckLine(False, str(error)))
     except (CheckFailed, ProxyError, OSError, EOFError) as error:
-        lines.append(CheckLine(False, f"{_place(upstream)}: {_reason(error)}"))
+        lines.append(CheckLine(False, f"{name_of(upstream)}: {_reason(error)}"))
     return lines
 
 
@@ -238,10 +238,6 @@ def check_certificate(listen: Listen) -> CheckLine:
         return CheckLine(False, str(error))
     said = f"the certificate {listen.tls_cert} and its key belong together"
     return CheckLine(True, said)
-
-
-def _place(upstream: Upstream) -> str:
-    return str(upstream.socket or f"{upstream.host}:{upstream.port}")
 
 
 def _reason(error: BaseException) -> str:

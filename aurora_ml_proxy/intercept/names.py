@@ -5,6 +5,7 @@ character_set_client is always a superset of ASCII, where a name cannot be spelt
 another way (no escape exists in an unquoted or a back-quoted name).
 """
 
+import re
 from collections.abc import Iterable
 
 
@@ -17,11 +18,20 @@ class NameFilter:
         for name in lowered:
             if not any(needle in name for needle in self._needles):
                 self._needles.append(name)
+        self._call = re.compile(
+            rb"(?:%b)[`\"]?(?:[\s(/#\-\xa0\xff]|\*/)"
+            % b"|".join(re.escape(name) for name in reversed(lowered))
+        )
+        """A name and what may stand between it and its parenthesis: a space of any
+        character set, a comment's start, the end of an executable comment."""
 
     def may_match(self, statement: bytes) -> bool:
-        """Whether one of the names stands anywhere in these bytes, in any case."""
+        """Whether one of the names stands in these bytes, in any case, as a call might.
+
+        The second test spares a text that merely ends in a name the cutting into tokens.
+        """
         lowered = statement.lower()
-        for needle in self._needles:  # noqa: SIM110 - a generator costs more than it all
+        for needle in self._needles:
             if needle in lowered:
-                return True
+                return self._call.search(lowered) is not None
         return False

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aurora_ml_proxy.plan.tokens import Kind, Statement, Token, identifier
+from aurora_ml_proxy.plan.tokens import Kind, Statement, Token, identifier, number
 
 _OPTIONS = frozenset(
     b"ALL DISTINCT DISTINCTROW HIGH_PRIORITY STRAIGHT_JOIN SQL_SMALL_RESULT "
@@ -228,7 +228,7 @@ def positions(statement: Statement, clause: Clause) -> list[int]:
         elif here is None or _is_mark(tokens[i - 1], b"{"):
             continue
         elif token.kind is Kind.NUMBER:
-            here.append(int(token.text))
+            here.append(number(token))
         elif _is_word(token, _NUMERAL):
             here += [1] if token.text == b"TRUE" or token.text == b"FALSE" else []
         elif token.kind is not Kind.MARK or token.text not in b"(){}+-!,":

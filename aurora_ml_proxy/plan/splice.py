@@ -24,7 +24,14 @@ from aurora_ml_proxy.plan.select import (
     mentions,
     positions,
 )
-from aurora_ml_proxy.plan.tokens import Kind, Statement, digest, identifier
+from aurora_ml_proxy.plan.tokens import (
+    Kind,
+    Statement,
+    digest,
+    identifier,
+    is_semicolon,
+    number,
+)
 
 _PLACEHOLDER = b"CAST(NULL AS CHAR(8) CHARSET utf8mb4)"
 """Stands in a result's place, for numbers too: the definition of a string column tells
@@ -312,9 +319,9 @@ def _literal_batch_size(statement: Statement, call: Call) -> int | None:
     token = statement.tokens[first]
     if first != last or token.kind not in (Kind.NUMBER, Kind.STRING):
         return None
-    if token.kind is Kind.STRING or not 1 <= int(token.text) <= MAX_BATCH_SIZE:
+    if token.kind is Kind.STRING or not 1 <= number(token) <= MAX_BATCH_SIZE:
         raise wrong_batch_size(call.function.name)
-    return int(token.text)
+    return number(token)
 
 
 def _rewrite(
@@ -335,6 +342,12 @@ def _rewrite(
         if item.last == call.last:
             text += b" AS " + quote_name(_generated_name(statement, call))
         edits.append((tokens[call.first].start, tokens[call.last].end, text))
+    # A comment behind the semicolon is a statement of its own, with a result of its own,
+    # to a session with CLIENT_MULTI_STATEMENTS.
+    for token in tokens:
+        if is_semicolon(token):
+            edits.append((token.start, len(sql), b""))
+            break
     end = tokens[select.items[-1].last].end
     edits.append((end, end, b"".join(b"," + column for column in appended.columns)))
     return replace_spans(sql, edits)
@@ -347,10 +360,19 @@ _SUPPLEMENTARY = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 """Characters that a name cannot have: the servers' names are utf8mb3, and write '?'."""
 
 
+_EXECUTABLE = re.compile(rb"/\*M?!")
+
+
 def _generated_name(statement: Statement, call: Call) -> bytes:
-    """The name that the server gives an item without an alias: its own text."""
+    """The name that the server gives an item without an alias: its own text.
+
+    Raises: UnsupportedStatement for an executable comment in it, of which each server
+        keeps other spaces.
+    """
     start = statement.tokens[call.first].start
     name = statement.sql[start : statement.tokens[call.last].end]
+    if _EXECUTABLE.search(name):
+        raise _refusal(call, "without an alias and with /*! ... */ inside")
     if not statement.charset.startswith("utf8"):
         return name[:_MAX_NAME_BYTES]
     name = _SUPPLEMENTARY.sub(b"?", name)[:_MAX_NAME_BYTES]

@@ -9,7 +9,13 @@ from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.plan import Plan
 from aurora_ml_proxy.plan.select import read_select
 from aurora_ml_proxy.plan.splice import splice
-from aurora_ml_proxy.plan.tokens import Kind, Statement, Unreadable, read_statement
+from aurora_ml_proxy.plan.tokens import (
+    Kind,
+    Statement,
+    Unreadable,
+    is_semicolon,
+    read_statement,
+)
 
 
 def plan_statement(
@@ -58,15 +64,9 @@ def refuse_prepare(
 
 
 def _refuse_several_statements(statement: Statement, calls: list[Call]) -> None:
-    tokens = statement.tokens
-    ends = [
-        i
-        for i, token in enumerate(tokens)
-        if token.kind is Kind.MARK and token.text == b";"
-    ]
-    if ends and any(
-        token.kind is not Kind.MARK or token.text != b";" for token in tokens[ends[0] :]
-    ):
+    """Refuse what the server takes for several statements, each with a result."""
+    first = next((i for i, t in enumerate(statement.tokens) if is_semicolon(t)), None)
+    if first is not None and not all(map(is_semicolon, statement.tokens[first:])):
         raise UnsupportedStatement(
             f"{calls[0].function.name}: a call among several statements in one packet "
             "is not supported yet; send the statements one by one"

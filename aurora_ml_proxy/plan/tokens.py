@@ -36,6 +36,17 @@ class Token:
     """Upper case for words, else as written (multibyte characters masked)."""
 
 
+def is_semicolon(token: Token) -> bool:
+    """Whether this token ends a statement."""
+    return token.kind is Kind.MARK and token.text == b";"
+
+
+def number(token: Token) -> int:
+    """The value of a number token; of one that no column can hold, 10 to the 20th."""
+    digits = token.text.lstrip(b"0")
+    return int(digits or b"0") if len(digits) <= 20 else 10**20
+
+
 class Unreadable(ValueError):
     """A string or comment has no end: only the server can say what is wrong."""
 

@@ -50,7 +50,7 @@ def run(load_settings: Callable[[], Settings]) -> int:
 async def _serve(settings: Settings, load_settings: Callable[[], Settings]) -> None:
     tasks = TaskSet()
     key = new_key()
-    answering: dict[int, Session] = {}
+    answering: set[Session] = set()
 
     def new(settings: Settings) -> Service:
         return new_service(settings, key, tasks.spawn, answering)

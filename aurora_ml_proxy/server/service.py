@@ -11,7 +11,7 @@ from aurora_ml_proxy.evaluate.engine import Engine
 from aurora_ml_proxy.evaluate.evaluation import Policy, Spawn
 from aurora_ml_proxy.functions import FUNCTIONS
 from aurora_ml_proxy.intercept.names import NameFilter
-from aurora_ml_proxy.server.dial import refuse_trusted_socket
+from aurora_ml_proxy.server.dial import name_of, refuse_trusted_socket
 from aurora_ml_proxy.server.tls import client_context, upstream_context
 from aurora_ml_proxy.session.login import LoginPolicy, login_policy
 from aurora_ml_proxy.session.session import Context, Session
@@ -45,7 +45,7 @@ def new_service(
     settings: Settings,
     key: rsa.RSAPrivateKey,
     spawn: Spawn,
-    answering: dict[int, Session],
+    answering: set[Session],
 ) -> Service:
     """Build what new connections need. Raises: ConfigError.
 
@@ -71,6 +71,7 @@ def new_service(
             policy=Policy(sentiment.long_text, sentiment.on_error == "null"),
             names=NameFilter(FUNCTIONS),
             spawn=spawn,
+            upstream=name_of(settings.upstream),
             answering=answering,
         ),
     )

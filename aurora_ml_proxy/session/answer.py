@@ -6,7 +6,12 @@ import re
 import time
 
 from aurora_ml_proxy import metrics
-from aurora_ml_proxy.errors import MalformedPacket, ProxyError, UpstreamLost
+from aurora_ml_proxy.errors import (
+    MalformedPacket,
+    ProxyError,
+    UnsupportedPrepare,
+    UpstreamLost,
+)
 from aurora_ml_proxy.evaluate.engine import Engine
 from aurora_ml_proxy.evaluate.evaluation import (
     Evaluation,
@@ -15,7 +20,7 @@ from aurora_ml_proxy.evaluate.evaluation import (
     StatementWarning,
 )
 from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
-from aurora_ml_proxy.plan.plan import Splice
+from aurora_ml_proxy.plan.plan import Plan, Splice
 from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
 from aurora_ml_proxy.protocol.attributes import NO_ATTRIBUTES, split_attributes
 from aurora_ml_proxy.protocol.commands import Piece
@@ -51,6 +56,15 @@ _READS_DIAGNOSTICS = re.compile(
 )
 
 _COM_QUERY = bytes((Commands.COM_QUERY,))
+_COM_STMT_PREPARE = bytes((Commands.COM_STMT_PREPARE,))
+
+PLANNED_AT_ONCE_BYTES = 16 << 10
+"""A longer statement is planned in a thread: cutting a megabyte into tokens takes
+seconds, in which every other connection would stand still."""
+
+MAX_PLANNED_BYTES = 4 << 20
+"""A longer statement is passed on unread: to cut it would take hundreds of megabytes. A
+call in it is the upstream's error 1305 (unknown function)."""
 
 
 class Answerer:
@@ -93,9 +107,9 @@ class Answerer:
             if depends_on_session(sql):
                 dialect = await self._ask_dialect(sql, inbox)
             if piece.command == Commands.COM_STMT_PREPARE:
-                refuse_prepare(sql, dialect)
+                await self._refuse_prepare(sql, dialect, inbox)
                 return None
-            plan = plan_statement(sql, dialect)
+            plan = await _plan(sql, dialect)
         except UpstreamLost:
             raise
         except MalformedPacket:
@@ -118,13 +132,29 @@ class Answerer:
     def _send_error(self, error: ProxyError, seq: int) -> None:
         self._client.write(write_packet(write_error(error), seq))
 
+    async def _refuse_prepare(self, sql: bytes, dialect: Dialect, inbox: Inbox) -> None:
+        """Refuse what cannot be prepared, and let the upstream fail a PREPARE as well.
+
+        MariaDB's statement id -1 is the last one prepared: a client that sends PREPARE
+        and EXECUTE at once must not execute an older one. An empty PREPARE forgets it.
+        Raises: UnsupportedPrepare, UpstreamLost.
+        """
+        try:
+            refuse_prepare(sql, dialect)
+        except UnsupportedPrepare:
+            self._upstream.write(write_packet(_COM_STMT_PREPARE, 0))
+            await _next(inbox)
+            raise
+
     async def _ask_dialect(self, sql: bytes, inbox: Inbox) -> Dialect:
         """Ask the upstream how it reads this session's statements."""
         if _READS_DIAGNOSTICS.search(sql):
             # To ask would change what the statement is about to read. Without our
             # question the text cannot be cut; the upstream fails it, harmlessly.
             raise MalformedPacket("a statement that reads the diagnostics")
-        query = b"SELECT CAST(CONCAT(@@character_set_client,' ',@@sql_mode) AS BINARY)"
+        # LIMIT 1 is for a session whose sql_select_limit is 0.
+        values = b"CONCAT(@@character_set_client,' ',@@sql_mode)"
+        query = b"SELECT CAST(%b AS BINARY) LIMIT 1" % values
         attributes = b""
         if self._layout.capabilities & CLIENT_QUERY_ATTRIBUTES:
             attributes = NO_ATTRIBUTES
@@ -192,8 +222,8 @@ class Answerer:
                 self._client.write(result.finish(evaluation.warning_count))
         except ProxyError as error:
             outcome = f"error {error.kind.errno}"
-            if isinstance(error, UpstreamLost):
-                raise
+            if isinstance(error, UpstreamLost | MalformedPacket):
+                raise  # nobody knows where the response ends
             evaluation.cancel()
             result.discard()
             self._client.write(result.take_ready())
@@ -286,6 +316,15 @@ class Answerer:
                 raise UpstreamLost("Lost connection to the upstream during query")
             else:
                 await inbox.until_woken()
+
+
+async def _plan(sql: bytes, dialect: Dialect) -> Plan | None:
+    """`plan_statement`, in a thread when it takes long."""
+    if len(sql) <= PLANNED_AT_ONCE_BYTES:
+        return plan_statement(sql, dialect)
+    if len(sql) > MAX_PLANNED_BYTES:
+        return None
+    return await asyncio.to_thread(plan_statement, sql, dialect)
 
 
 def _failed(error: ProxyError) -> Outcome:

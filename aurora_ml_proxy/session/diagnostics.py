@@ -35,16 +35,23 @@ class Outcome:
 
 
 _SHOW = re.compile(
-    rb"\s*show\s+(?:(?P<count>count\s*\(\s*\*\s*\)\s*)?warnings)\s*;?\s*\Z",
-    re.IGNORECASE,
+    rb"show\s+(?:(?P<count>count\s*\(\s*\*\s*\)\s*)?warnings)", re.IGNORECASE
 )
+_MAX_SHOW_BYTES = 200
+"""A longer statement is none of these; a regular expression over spaces is quadratic."""
 
 _KEEPS = re.compile(rb"\s*(?:show\s+(?:warnings|errors|count)|get\s)", re.IGNORECASE)
 
 
+def _match_show(sql: bytes) -> re.Match[bytes] | None:
+    if len(sql) > _MAX_SHOW_BYTES:
+        return None
+    return _SHOW.fullmatch(sql.strip(b" \t\r\n\v\f;"))
+
+
 def is_show_warnings(sql: bytes) -> bool:
     """Whether this is SHOW WARNINGS or SHOW COUNT(*) WARNINGS."""
-    return _SHOW.match(sql) is not None
+    return _match_show(sql) is not None
 
 
 def keeps_warnings(sql: bytes) -> bool:
@@ -62,7 +69,7 @@ async def show_warnings(
             the upstream are of an older statement and stay out.
     Raises: UpstreamLost.
     """
-    match = _SHOW.match(sql)
+    match = _match_show(sql)
     counts = match is not None and match["count"] is not None
     seq, before_rows = 1, 1
     first = True

@@ -63,9 +63,11 @@ MAX_HELD_BYTES = 1 << 20
 the sockets."""
 
 _KILL = re.compile(
-    rb"\s*kill\s+(?:hard\s+|soft\s+)?(?:connection\s+|query\s+)?(\d+)\s*;?\s*\Z",
-    re.IGNORECASE,
+    rb"kill\s+(?:hard\s+|soft\s+)?(?:connection\s+|query\s+)?(\d{1,20})", re.IGNORECASE
 )
+
+MAX_KILL_BYTES = 200
+"""A longer statement is no KILL; a regular expression over spaces is quadratic."""
 
 
 _QUIT = write_packet(bytes((Commands.COM_QUIT,)), 0)
@@ -89,8 +91,10 @@ class Context:
     policy: Policy
     names: NameFilter
     spawn: Spawn
-    answering: "dict[int, Session]" = field(default_factory=dict)
-    """Sessions that answer a statement, by connection id, for KILL."""
+    upstream: str
+    """Which upstream it is: connection ids are unique in one only."""
+    answering: "set[Session]" = field(default_factory=set)
+    """Sessions that answer a statement, for KILL."""
 
 
 class Session:
@@ -169,6 +173,10 @@ class Session:
         follower.feed(data)
         if follower.wants_file:
             follower.wants_file = False
+            if self._task is not None:
+                # What was pipelined behind LOAD DATA LOCAL is a file to the upstream.
+                self.close()
+                return
             self._splitter.expect_file_data()
         if follower.is_idle:
             if self._task is not None:
@@ -226,9 +234,13 @@ class Session:
         self._upstream.close()
         self._client.close()
 
-    def interrupt(self) -> None:
-        """KILL has met this connection: stop waiting for answers."""
-        self._answerer.interrupt(QueryInterrupted("Query execution was interrupted"))
+    def interrupt(self, upstream: str, connection_id: int) -> None:
+        """KILL has met a connection: if it is this one, stop waiting for answers."""
+        if (upstream, connection_id) == (
+            self._context.upstream,
+            self._login.greeting.connection_id,
+        ):
+            self._answerer.interrupt(QueryInterrupted("Query execution was interrupted"))
 
     # The relay.
 
@@ -236,7 +248,11 @@ class Session:
         return (
             self._names.may_match(statement)
             or (self._last.warning_count > 0)
-            or (bool(self._context.answering) and _KILL.search(statement) is not None)
+            or (
+                bool(self._context.answering)
+                and len(statement) <= MAX_KILL_BYTES
+                and b"kill" in statement.lower()
+            )
         )
 
     def _pump(self) -> None:
@@ -313,10 +329,17 @@ class Session:
             self._upstream.pause_reading()
         else:
             self._upstream.resume_reading()
-        self._client.resume_reading()
+        if not self._upstream.is_full:
+            self._client.resume_reading()
         self._pump()
         if self._is_draining:
             self._close_if_done()
+
+    def _pull_upstream(self, next_seq: int = 0) -> Inbox:
+        """Let the upstream's stream come here; the relay may have paused it."""
+        self._upstream_inbox = inbox = Inbox(self._upstream, next_seq)
+        self._upstream.resume_reading()
+        return inbox
 
     async def _look_at(self, piece: Piece) -> None:
         """Answer a statement that may be ours, or pass it on."""
@@ -324,7 +347,7 @@ class Session:
         if self._follower.is_blind:
             self._upstream.write(piece.raw)
             return
-        self._upstream_inbox = inbox = Inbox(self._upstream)
+        inbox = self._pull_upstream()
         sql = piece.statement
         if piece.command == Commands.COM_QUERY:
             try:
@@ -335,17 +358,16 @@ class Session:
             if self._last.warning_count and is_show_warnings(sql):
                 await self._show_warnings(piece, sql, inbox)
                 return
-            if match := _KILL.match(sql):
-                await self._kill(piece, int(match[1]), inbox)
+            if (killed := _read_kill(sql)) is not None:
+                await self._kill(piece, killed, inbox)
                 return
         outcome: Outcome | None = None
         if self._names.may_match(sql):
-            connection_id = self._login.greeting.connection_id
-            self._context.answering[connection_id] = self
+            self._context.answering.add(self)
             try:
                 outcome = await self._answerer.answer(piece, inbox)
             finally:
-                del self._context.answering[connection_id]
+                self._context.answering.discard(self)
         if outcome is None:
             if not keeps_warnings(sql):
                 self._last = Outcome()
@@ -366,14 +388,13 @@ class Session:
         if packet is None:
             raise UpstreamLost("Lost connection to the upstream during query")
         if packet.payload[:1] == b"\x00":
-            victim = self._context.answering.get(connection_id)
-            if victim is not None:
-                victim.interrupt()
+            for session in list(self._context.answering):
+                session.interrupt(self._context.upstream, connection_id)
         self._client.write(write_packet(packet.payload, packet.seq))
 
     async def _change_user(self, piece: Piece) -> None:
         """Relay COM_CHANGE_USER and the authentication that follows it."""
-        self._upstream_inbox = upstream = Inbox(self._upstream, next_seq=1)
+        upstream = self._pull_upstream(next_seq=1)
         self._client_inbox = client = Inbox(self._client, 1, MAX_LOGIN_PACKET_BYTES)
         client.feed(self._splitter.take_rest())
         self._last = Outcome()
@@ -386,3 +407,11 @@ class Session:
             self._follower.status = read_ok_status(answer)
         self._client_inbox = None
         self._splitter.feed(client.take_rest())
+
+
+def _read_kill(sql: bytes) -> int | None:
+    """The connection id of a KILL statement; None for any other."""
+    if len(sql) > MAX_KILL_BYTES:
+        return None
+    match = _KILL.fullmatch(sql.strip(b" \t\r\n\v\f;"))
+    return int(match[1]) if match else None

@@ -28,9 +28,10 @@ from aurora_ml_proxy.protocol.results import (
     is_error,
     read_column_count,
     read_column_definition,
+    read_status,
     write_column_count,
 )
-from aurora_ml_proxy.protocol.vocabulary import ColumnType
+from aurora_ml_proxy.protocol.vocabulary import ColumnType, ServerStatus
 from aurora_ml_proxy.splice.numbers import format_double
 
 Ask = Callable[[bytes | None, str, int], Question]
@@ -55,6 +56,8 @@ _INTEGERS = frozenset(
     )
 )
 
+
+_MORE_RESULTS = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS)
 
 ROW_BYTES = 500
 """What a row that waits takes besides its payload, about."""
@@ -150,7 +153,8 @@ class SplicedResult:
                 else:
                     self._read_other(payload)
             except ProxyError as error:
-                failure = failure or error
+                if not self._is_discarding:
+                    failure = error
                 self.discard()
         if failure is not None:
             raise failure
@@ -201,8 +205,8 @@ class SplicedResult:
     def _read_count(self, payload: bytes) -> None:
         count, follows = read_column_count(payload, self._layout)
         self._columns = count - self._plan.appended
-        if self._columns <= 0:
-            raise MalformedPacket("the upstream answered with too few columns")
+        if payload[0] == 0 or self._columns <= 0:
+            raise MalformedPacket("the upstream answered a SELECT with no such columns")
         fills = [
             (call.column if call.column >= 0 else self._columns + call.column, call)
             for call in self._plan.calls
@@ -258,6 +262,8 @@ class SplicedResult:
         if self._layout.is_terminator(payload):
             self.terminator = payload
             self._at = _At.END
+            if read_status(payload, self._layout) & _MORE_RESULTS:
+                raise MalformedPacket("the upstream has another result")
         else:
             self._read_row(payload)  # its first column is larger than 16 MB
 
@@ -370,7 +376,7 @@ def describe(definition: ColumnDefinition, result: ResultType) -> ColumnDefiniti
     return replace(definition, org_name=definition.name, flags=0)
 
 
-_EXPRESSION_NUMBER = re.compile(rb"(?<=Expression #)\d+")
+_EXPRESSION_NUMBER = re.compile(rb"(?<=xpression #)\d+")
 
 
 def renumber_expression(error: bytes, plan: Splice) -> bytes:

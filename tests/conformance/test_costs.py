@@ -1,10 +1,13 @@
 """How many calls a statement makes: counted at the service, never inside the proxy."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pymysql
 import pytest
+from pymysql.constants import CLIENT
 from support.fakes import AWS_ENVIRONMENT, Fake
 from support.oracle import SCHEMA
 from support.proxies import Proxy
@@ -33,7 +36,7 @@ def start(
         monkeypatch.setenv(name, value)
     connections = []
 
-    def connect(**sentiment: object) -> Any:
+    def connect(client_flag: int = 0, **sentiment: object) -> Any:
         through = proxy(mariadb10, fake.settings(**sentiment)) if sentiment else usual
         account = mariadb10.account()
         connections.append(
@@ -44,6 +47,7 @@ def start(
                 password=account.password,
                 database=SCHEMA,
                 autocommit=True,
+                client_flag=client_flag,
             )
         )
         return connections[-1].cursor()
@@ -163,6 +167,7 @@ def test_a_language_column_makes_a_batch_a_language(
         ("t,'en',2.5", 1210),
         ("t,'en',1.0", 1210),
         ("t,'en',99999999999999999999", 1210),
+        pytest.param("t,'en'," + "9" * 5000, 1210, id="5000 digits"),
         ("X'C328','en'", 1300),
     ],
 )
@@ -305,3 +310,52 @@ def test_calls_are_under_way_at_the_same_time(
     fake.behave(latency_s=0.1)
     cursor.execute(f"SELECT {LABEL_OF}(t,'en') FROM costs")
     assert max(call["in_flight"] for call in fake.calls()) == 4
+
+
+@pytest.mark.parametrize("behind", ["", ";", "; -- a comment", ";/* a comment */", ";#x"])
+def test_a_comment_behind_the_semicolon_makes_no_second_result(
+    start: Callable[..., Any], fake: Fake, behind: str
+) -> None:
+    """To a session with multi-statements the server has two results there."""
+    cursor = start(client_flag=CLIENT.MULTI_STATEMENTS)
+    fill(cursor, ["a text"])
+    cursor.execute(f"SELECT {LABEL_OF}(t,'en') FROM costs{behind}")
+    assert cursor.fetchall() == ((expected("a text", "en").label,),)
+    assert not cursor.nextset()
+    cursor.execute("SELECT 1")
+    assert cursor.fetchall() == ((1,),)
+
+
+def test_a_session_without_rows_is_asked_how_it_reads_statements(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    cursor = start()
+    fill(cursor, ["a text"])
+    cursor.execute("SET sql_select_limit = 0")
+    cursor.execute(f'SELECT {LABEL_OF}(t,"en") FROM costs')
+    assert cursor.fetchall() == ()
+    cursor.execute(f'SELECT {LABEL_OF}(t,"en") FROM costs LIMIT 1')
+    assert cursor.fetchall() == ((expected("a text", "en").label,),)
+
+
+def test_a_long_statement_that_names_a_function_holds_nobody_up(
+    start: Callable[..., Any], fake: Fake
+) -> None:
+    """It is cut into tokens in a thread, and a name in a string not at all."""
+    cursor, other = start(), start()
+    fill(cursor, [])
+    values = ",".join(["('it''s a text')"] * 20_000)
+    sent = threading.Thread(
+        target=cursor.execute,
+        args=(f"INSERT INTO costs (t) VALUES {values}, ('{LABEL_OF} (x)')",),
+    )
+    sent.start()
+    waits = []
+    while sent.is_alive():
+        before = time.monotonic()
+        other.execute("SELECT 1")
+        waits.append(time.monotonic() - before)
+    sent.join()
+    assert max(waits) < 1, max(waits)
+    cursor.execute("SELECT COUNT(*) FROM costs")
+    assert cursor.fetchall() == ((20_001,),)

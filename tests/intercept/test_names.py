@@ -13,18 +13,33 @@ NAME = b"aws_comprehend_detect_sentiment"
     "statement",
     [
         b"SELECT aws_comprehend_detect_sentiment(t,'en')",
-        b"AWS_COMPREHEND_DETECT_SENTIMENT",
+        b"AWS_COMPREHEND_DETECT_SENTIMENT (t)",
+        b"aws_comprehend_detect_sentiment/* a comment */(t)",
+        b"aws_comprehend_detect_sentiment-- a comment\n(t)",
+        b"aws_comprehend_detect_sentiment#(\n(t)",
+        b"/*! aws_comprehend_detect_sentiment*/(t)",
+        b"`aws_comprehend_detect_sentiment`(t)",
+        b'"aws_comprehend_detect_sentiment" (t)',
+        b"'a text with aws_comprehend_detect_sentiment in it'",
         b"select Aws_Comprehend_Detect_Sentiment_Confidence (t)",
-        b"'aws_comprehend_detect_sentiment'",
-        b"\xff\xfeaws_comprehend_detect_sentiment\xff",
+        b"\xff\xfeaws_comprehend_detect_sentiment\xff(t)",
     ],
 )
-def test_a_name_anywhere_is_a_maybe(statement):
+def test_a_name_with_a_call_possibly_behind_it_is_a_maybe(statement):
     assert names.may_match(statement)
 
 
 @pytest.mark.parametrize(
-    "statement", [b"", b"SELECT 1", b"aws_comprehend_detect_sentimen", b"\xff" * 100]
+    "statement",
+    [
+        b"",
+        b"SELECT 1",
+        b"aws_comprehend_detect_sentimen(t)",
+        b"\xff" * 100,
+        b"'aws_comprehend_detect_sentiment'",
+        b"SELECT aws_comprehend_detect_sentiment, b FROM t",
+        b"my_aws_comprehend_detect_sentiments(t)",
+    ],
 )
 def test_no_name_is_a_certain_no(statement):
     assert not names.may_match(statement)
@@ -37,8 +52,8 @@ def test_a_name_inside_another_needs_no_needle_of_its_own():
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40), st.integers(0, (1 << 31) - 1))
-def test_a_name_is_found_in_any_case_between_any_bytes(before, behind, case):
+def test_a_call_is_found_in_any_case_between_any_bytes(before, behind, case):
     spelt = bytes(
         c ^ 0x20 if case >> i & 1 and chr(c).isalpha() else c for i, c in enumerate(NAME)
     )
-    assert names.may_match(before + spelt + behind)
+    assert names.may_match(before + spelt + b"(" + behind)

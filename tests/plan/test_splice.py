@@ -42,7 +42,7 @@ def literal(x: str) -> str:
         ("SELECT F( t ,'en') FROM fb", f"SELECT _ AS `F( t ,'en')`,{utf8('t')} FROM fb"),
         (
             "SELECT F(t,'en') s, id FROM fb ORDER BY id;",
-            f"SELECT _ s, id,{utf8('t')} FROM fb ORDER BY id;",
+            f"SELECT _ s, id,{utf8('t')} FROM fb ORDER BY id",
         ),
         (
             "SELECT F(t,'en') a, G(t,'en') b FROM fb",

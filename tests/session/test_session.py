@@ -268,8 +268,11 @@ async def test_a_refused_statement_never_reaches_the_upstream():
 async def test_a_prepared_call_is_refused_and_any_other_statement_is_prepared():
     stage = Stage()
     await stage.client_sends(frame(b"\x16" + expand("SELECT F(?,'en')").encode()))
+    # An empty PREPARE, so that MariaDB's statement id -1 is none of before.
+    assert stage.taken_from_upstream() == frame(b"\x16")
+    assert stage.taken_from_client() == b""
+    await stage.upstream_sends(frame(error(1065, b"Query was empty"), 1))
     assert stage.taken_from_client()[4:7] == b"\xff\x0f\x05"  # 1295
-    assert stage.taken_from_upstream() == b""
     named = frame(b"\x16SELECT aws_comprehend_detect_sentiment FROM t")
     await stage.client_sends(named)
     assert stage.taken_from_upstream() == named
@@ -672,3 +675,68 @@ async def test_a_mistake_inside_the_proxy_closes_the_connection():
     await stage.upstream_sends(result(row(b"1", None, b"a")))
     assert payloads(stage.taken_from_client())[-1].startswith(b"\xff\x51\x04")
     assert [type(failure) for failure in stage.spawn.failures] == [AttributeError]
+
+
+async def test_a_statement_behind_a_result_that_the_client_reads_slowly_is_answered():
+    """The relay has paused the upstream; whoever takes it over must read it again."""
+    stage = Stage()
+    await stage.client_sends(PLAIN, ML)
+    stage.client.is_full = True
+    stage.session.client_is_full()
+    assert stage.upstream.is_paused
+    await stage.upstream_sends(frame(ok(), 1))
+    assert not stage.upstream.is_paused
+
+
+async def test_two_connections_of_the_same_id_do_not_end_each_other():
+    """Behind a balancer two upstreams may give the same id."""
+    one = Stage()
+    other = Stage(context=one.context)
+    one.backend.gate.clear()
+    await one.client_sends(ML)
+    await other.client_sends(ML)
+    await one.upstream_sends(result(row(b"1", None, b"a")))
+    await other.upstream_sends(result(row(b"1", None, b"a")))
+    one.backend.gate.set()
+    await settle()
+    assert not one.spawn.failures
+    assert not one.client.is_closed and not other.client.is_closed
+
+
+@pytest.mark.parametrize("behind", [" " * 100_000 + "x", "\n" * 100_000])
+async def test_a_long_statement_is_no_kill_and_no_show(behind):
+    """A regular expression over spaces would take minutes, for all connections."""
+    stage = Stage()
+    stage.backend.gate.clear()
+    await stage.client_sends(ML)
+    other = Stage(context=stage.context, connection_id=8)
+    for word in ("KILL 1", "SHOW WARNINGS"):
+        sent = query(word + behind)
+        await other.client_sends(sent)
+        assert other.taken_from_upstream() == sent
+        await other.upstream_sends(frame(ok(), 1))
+        other.taken_from_client()
+
+
+async def test_a_statement_too_long_to_be_read_is_passed_on(monkeypatch):
+    monkeypatch.setattr(answer, "MAX_PLANNED_BYTES", 100)
+    monkeypatch.setattr(answer, "PLANNED_AT_ONCE_BYTES", 50)
+    stage = Stage()
+    sent = query("SELECT F(t,'en') FROM fb WHERE t = '" + "x" * 100 + "'")
+    await stage.client_sends(sent)
+    assert stage.taken_from_upstream() == sent
+
+
+async def test_a_second_result_behind_the_rows_ends_the_session():
+    """Nobody knows where a response ends that is none of what was asked for."""
+    stage = Stage()
+    await stage.client_sends(ML)
+    await stage.upstream_sends(result(row(b"1", None, b"a"), end=b"\xfe\0\0\x0a\0"))
+    assert stage.client.is_closed
+
+
+async def test_an_ok_where_rows_should_come_ends_the_session():
+    stage = Stage()
+    await stage.client_sends(ML)
+    await stage.upstream_sends(frame(ok(), 1))
+    assert stage.client.is_closed

@@ -238,7 +238,11 @@ class Stage:
         self.backend = FakeBackend()
         self.spawn = Spawner()
         self.context = context or Context(
-            Engine(self.backend, concurrency), policy, NameFilter(FUNCTIONS), self.spawn
+            Engine(self.backend, concurrency),
+            policy,
+            NameFilter(FUNCTIONS),
+            self.spawn,
+            upstream="db:3306",
         )
         key: Any = None  # no leg has TLS, so that nothing is ever encrypted
         self.session = Session(
