@@ -75,7 +75,7 @@ async def test_a_connection_that_cannot_drain_does_not_keep_the_others(
         with await dialled(listener), await dialled(listener):
             listener._accept(listener._sockets[0])
             assert len(listener._connections) == 2
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0)  # their tasks begin
             with caplog.at_level(logging.ERROR):
                 async with asyncio.timeout(2):
                     await listener.drain()
