@@ -12,7 +12,8 @@ from cryptography.x509.oid import NameOID
 
 from aurora_ml_proxy.config import ConfigError, Listen, Upstream
 
-_VALID_FOR = datetime.timedelta(days=365)
+_VALID_FOR = datetime.timedelta(days=3650)
+"""Ten years, as mysqld's own: a reload makes a new one, but nobody has to reload."""
 
 
 def new_key() -> rsa.RSAPrivateKey:

@@ -1,5 +1,6 @@
 """TLS on both legs: whose certificate is shown, and whose is believed."""
 
+import datetime
 import re
 import ssl
 from collections.abc import Callable
@@ -7,13 +8,19 @@ from pathlib import Path
 
 import pymysql
 import pytest
+from cryptography import x509
 from support.certificates import CertificateFiles, make_certificates
 from support.command_lines import command_line
 from support.servers import Account, Server
 from support.watching import connect, connected, rows_of
 
 from aurora_ml_proxy.config import ConfigError, Listen, Upstream
-from aurora_ml_proxy.server.tls import client_context, new_key, upstream_context
+from aurora_ml_proxy.server.tls import (
+    _self_signed,
+    client_context,
+    new_key,
+    upstream_context,
+)
 
 WHO = "SELECT CURRENT_USER()"
 
@@ -83,6 +90,13 @@ def test_the_upstreams_name_is_checked_with_a_ca_only(
     by_signature = Upstream(tls_ca=certificates.authority, tls_verify_identity=False)
     context = upstream_context(by_signature)
     assert not context.check_hostname and context.verify_mode == ssl.CERT_REQUIRED
+
+
+def test_the_certificate_that_is_made_outlasts_the_process() -> None:
+    """As mysqld's own does: ten years."""
+    certificate = x509.load_pem_x509_certificate(_self_signed(new_key()))
+    left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    assert 3640 < left.days < 3660
 
 
 @pytest.mark.mysql
