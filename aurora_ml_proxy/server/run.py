@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from operator import attrgetter
 
 import uvloop
 
-from aurora_ml_proxy.config import ConfigError, Settings
+from aurora_ml_proxy.config import ConfigError, Log, Settings
 from aurora_ml_proxy.server.admin import start_admin
 from aurora_ml_proxy.server.listener import Listener
 from aurora_ml_proxy.server.service import Service, new_service
@@ -19,6 +20,15 @@ from aurora_ml_proxy.server.tls import new_key
 from aurora_ml_proxy.session.session import Session
 
 log = logging.getLogger("aurora_ml_proxy")
+
+_SECRETIVE = ("boto3", "botocore", "s3transfer", "urllib3")
+"""Their debug lines hold requests and replies whole: keys of AWS, customers' texts."""
+_SWITCH_INTERVAL_S = 0.0005
+"""Seconds that a thread keeps the interpreter while another wants it; Python's own 5 ms
+are what the event loop would wait at each of its turns while the local model's thread
+works. Measured with 300 emoji a text, a round trip of a byte: 3 ms, not 32."""
+_AT_START = ("listen.host", "listen.port", "listen.socket", "admin", "log")
+"""Settings that a reload does not change."""
 
 
 def run(load_settings: Callable[[], Settings]) -> int:
@@ -30,11 +40,8 @@ def run(load_settings: Callable[[], Settings]) -> int:
     """
     try:
         settings = load_settings()
-        logging.basicConfig(
-            stream=sys.stderr,
-            level=settings.log.level.upper(),
-            format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        )
+        _start_log(settings.log)
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
         uvloop.run(_serve(settings, load_settings))
     except ConfigError as error:
         print(f"aurora-ml-proxy: {error}", file=sys.stderr)
@@ -45,6 +52,17 @@ def run(load_settings: Callable[[], Settings]) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _start_log(settings: Log) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    if settings.level == "debug":
+        for name in _SECRETIVE:
+            logging.getLogger(name).setLevel(logging.INFO)
 
 
 async def _serve(settings: Settings, load_settings: Callable[[], Settings]) -> None:
@@ -68,15 +86,20 @@ async def _serve(settings: Settings, load_settings: Callable[[], Settings]) -> N
     def on_stop() -> None:
         (kill if stop.is_set() else stop).set()
 
+    reloading = asyncio.Lock()  # or a slow one would end after the next, and win
+
     async def reload() -> None:
-        try:
-            # In a thread: to find AWS credentials may take seconds.
-            service = await asyncio.to_thread(lambda: new(load_settings()))
-        except ConfigError as error:
-            log.error("reload failed, the config stays as it was: %s", error)
-        else:
+        async with reloading:
+            try:
+                # In a thread: to find AWS credentials may take seconds.
+                service = await asyncio.to_thread(lambda: new(load_settings()))
+            except ConfigError as error:
+                log.error("reload failed, the config stays as it was: %s", error)
+                return
             listener.replace_service(service)
             log.info("config reloaded, for new connections")
+            if changed := _changed_at_start(settings, service.settings):
+                log.warning("these take effect at a restart: %s", ", ".join(changed))
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -94,6 +117,11 @@ async def _serve(settings: Settings, load_settings: Callable[[], Settings]) -> N
         await admin.cleanup()
     await listener.service.context.engine.close()
     log.info("stopped")
+
+
+def _changed_at_start(old: Settings, new: Settings) -> list[str]:
+    """Which settings of `_AT_START` differ."""
+    return [key for key in _AT_START if attrgetter(key)(old) != attrgetter(key)(new)]
 
 
 async def _set(event: asyncio.Event) -> None:

@@ -233,6 +233,83 @@ def test_sighup_with_a_wrong_config_changes_nothing(answering: FakeServer, proxy
         connection.ping(reconnect=False)
 
 
+def test_of_two_sighups_the_later_config_wins(
+    answering: FakeServer, proxy, tmp_path: Path
+) -> None:
+    """The first reload takes long: its config is a pipe that nobody has written to."""
+    running = proxy(answering)
+    config = config_of(running)
+    text, pipe = config.read_text(), tmp_path / "pipe"
+    config.unlink()
+    os.mkfifo(config)
+
+    def writable() -> int | None:
+        try:
+            return os.open(config, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None  # nobody reads it yet
+
+    with fake_server(answering.script) as other:
+        running.process.send_signal(signal.SIGHUP)
+        writer = until(writable)
+        assert writer
+        config.rename(pipe)
+        config.write_text(
+            text.replace(f"port = {answering.port}", f"port = {other.port}")
+        )
+        running.process.send_signal(signal.SIGHUP)
+        until(lambda: "config reloaded" in running.log, timeout_s=1)
+        os.write(writer, text.encode())
+        os.close(writer)
+        assert until(lambda: running.log.count("config reloaded") == 2)
+        with connected(running.port, ANYBODY) as connection:
+            connection.ping(reconnect=False)
+        assert len(other.talks) == 1 and not answering.talks
+
+
+def test_sighup_names_what_takes_effect_at_a_restart(
+    answering: FakeServer, proxy
+) -> None:
+    running = proxy(answering)
+    config = config_of(running)
+    text = config.read_text()
+    config.write_text(text.replace("drain_timeout_s = 5", "drain_timeout_s = 4"))
+    running.process.send_signal(signal.SIGHUP)
+    assert until(lambda: running.log.count("config reloaded") == 1)
+    config.write_text(
+        text.replace("[listen]\nport = 0", '[listen]\nport = 1\nsocket = "/tmp/x"')
+        + '[admin]\nport = 1\n[log]\nlevel = "error"\n'
+    )
+    running.process.send_signal(signal.SIGHUP)
+    assert until(lambda: "restart" in running.log)
+    [line] = [line for line in running.lines if "restart" in line]
+    assert line.endswith("at a restart: listen.port, listen.socket, admin, log\n")
+
+
+@pytest.mark.mysql
+def test_debug_writes_neither_keys_nor_texts(
+    mariadb10: Server, proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in AWS_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    fake = start_fake()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
+    try:
+        settings = fake.settings()
+        settings["comprehend"]["role_arn"] = "arn:aws:iam::123456789012:role/aurora-ml"
+        running = proxy(mariadb10, {**settings, "log": {"level": "debug"}})
+        with connected(running.port, mariadb10.account()) as connection:
+            sql = "SELECT aws_comprehend_detect_sentiment(s, 'en') FROM ({}) t"
+            rows_of(connection, sql.format("SELECT 'a patient wrote this' s"))
+        [call] = fake.calls()
+        assert call["access_key_id"].startswith("ASIA")
+    finally:
+        stop_fake(fake)
+    assert until(lambda: "connection id=" in running.log)
+    for secret in ("<SecretAccessKey>", "SessionToken", "token-of-", "a patient wrote"):
+        assert secret not in running.log
+
+
 @pytest.mark.mysql
 def test_sighup_takes_a_new_certificate(mariadb10: Server, proxy, tmp_path: Path) -> None:
     files = make_certificates(tmp_path)
