@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: help venv demo check lint types test fuzz docs clean
+.PHONY: help venv demo check lint types test matrix fuzz docs clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -31,6 +31,9 @@ types: venv ## mypy
 
 test: venv ## every test, on private servers; ARGS goes to pytest
 	scripts/get-clients.sh && $(PYTEST) $(ARGS)
+
+matrix: venv ## every client with every server, TLS on and off, text and prepared
+	scripts/get-clients.sh && $(PYTEST) tests/conformance/test_client_matrix.py -m "matrix or not matrix" $(ARGS)
 
 fuzz: venv ## the property tests, for longer
 	$(PYTEST) --hypothesis-profile=deep -k fuzz $(ARGS)

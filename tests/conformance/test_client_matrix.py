@@ -3,7 +3,7 @@
 Each program in clients/ logs in with a wrong and a right password, reads, writes, fails
 and prints a JSON line a step of what it saw. The lines must be the same either way.
 Every client runs once on each kind of server; the other combinations of TLS and
-prepared statements are marked slow.
+prepared statements are marked matrix, and run by `make matrix`.
 """
 
 import functools
@@ -54,7 +54,7 @@ def combinations() -> Iterator[Any]:
                         tls,
                         kind,
                         id=f"{client.name}-{mode}-{'tls' if tls else 'plain'}-{kind}",
-                        marks=() if usual else pytest.mark.slow,
+                        marks=() if usual else pytest.mark.matrix,
                     )
 
 
