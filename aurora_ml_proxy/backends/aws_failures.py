@@ -120,7 +120,9 @@ _EXCEPTIONS: tuple[tuple[type[Exception], str, bool], ...] = (
 
 def failure_of(error: Exception) -> Failure:
     """The Failure for whatever a call of the AWS client raised."""
-    log.debug("the call failed", exc_info=error)
+    # A reply that cannot be parsed is quoted whole: it may be STS's, with its keys.
+    quotes_reply = isinstance(error, ResponseParserError)
+    log.debug("the call failed", exc_info=None if quotes_reply else error)
     if isinstance(error, aws.ClientError):
         return _failure_of_reply(error)
     for kind, message, retryable in _EXCEPTIONS:

@@ -1,5 +1,6 @@
 import pytest
 from botocore import exceptions as aws
+from botocore.parsers import QueryParser, ResponseParserError
 from botocore.retries.standard import (
     ThrottledRetryableChecker,
     TransientRetryableChecker,
@@ -129,3 +130,12 @@ def test_neither_message_nor_code_can_carry_a_text():
     assert "customer" not in repr(failure_of(client_error("ValidationException")))
     assert failure_of_code("the customer's text").code == "UnknownError"
     assert failure_of_code("").code == "UnknownError"
+
+
+def test_a_reply_of_sts_that_cannot_be_parsed_is_not_logged(caplog):
+    reply = b"<AssumeRoleResponse><SecretAccessKey>very secret</SecretAccessKey>"
+    with pytest.raises(ResponseParserError, match="very secret") as caught:
+        QueryParser().parse({"body": reply, "headers": {}, "status_code": 200}, None)
+    with caplog.at_level("DEBUG"):
+        assert "unreadable reply" in failure_of(caught.value).message
+    assert "the call failed" in caplog.text and "very secret" not in caplog.text
