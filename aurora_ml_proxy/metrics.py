@@ -9,7 +9,7 @@ CONNECTIONS = Gauge(
 )
 LOGINS = Counter(
     "aurora_ml_proxy_logins_total",
-    "Logins, by how they ended.",
+    "Logins, by how they ended: ok, refused, or failed (by a defect, which is logged).",
     ["outcome"],
     registry=REGISTRY,
 )

@@ -122,6 +122,9 @@ class Connection:
         except ProxyError as error_:
             log.info("login failed errno=%d %s", error_.kind.errno, error_.message)
             await client.send_error(error_)
+        except Exception:
+            metrics.LOGINS.labels("failed").inc()
+            raise
         else:
             self._report_upstream(True)
             return login_

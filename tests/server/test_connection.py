@@ -1,8 +1,11 @@
 """One connection from the greeting to the relay, however its bytes are cut."""
 
+import socket
 import ssl
 import threading
 from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from support.raw_client import (
@@ -17,6 +20,10 @@ from support.raw_client import (
 )
 from support.servers import Server
 
+from aurora_ml_proxy import metrics
+from aurora_ml_proxy.server import connection
+
+TOTAL = "aurora_ml_proxy_logins_total"
 pytestmark = pytest.mark.mysql
 
 
@@ -98,3 +105,25 @@ def test_a_login_in_small_pieces(mariadb10: Server, shared_proxy, size: int) -> 
         assert told is not None and told[1][:1] == b"\x00"
         sock.sendall(frame(b"\x0e", 0))
         assert read_packet(sock) == (1, told[1])
+
+
+async def test_a_login_that_a_defect_ended_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def carry_out(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    def failed() -> float:
+        labels = {"outcome": "failed"}
+        return metrics.REGISTRY.get_sample_value(TOTAL, labels) or 0.0
+
+    before = failed()
+    leg: Any = SimpleNamespace()
+    monkeypatch.setattr(connection, "carry_out", carry_out)
+    monkeypatch.setattr(connection, "login", lambda policy: None)
+    service: Any = SimpleNamespace(login_policy=None)
+    with socket.socket() as sock:
+        client = connection.Connection(sock, service, lambda is_up: None)
+        with pytest.raises(RuntimeError, match="a defect"):
+            await client._log_in(leg, leg)
+    assert failed() == before + 1
