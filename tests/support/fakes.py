@@ -11,6 +11,8 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
+from support.children import dies_with_us
+
 AWS_ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "AKIATEST",
     "AWS_SECRET_ACCESS_KEY": "secret",
@@ -62,7 +64,7 @@ class Fake:
 def start_fake(*arguments: str) -> Fake:
     """Starts the fake on a free port."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "aurora_ml_proxy.backends.fake", *arguments],
+        dies_with_us(sys.executable, "-m", "aurora_ml_proxy.backends.fake", *arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.children import dies_with_us
 from support.servers import Server
 
 START_TIMEOUT_S = 30
@@ -71,7 +72,10 @@ def start_proxy(server: Server, settings: Settings, directory: Path) -> Proxy:
     config = directory / "proxy.toml"
     config.write_text(_toml(sections))
     process = subprocess.Popen(
-        [sys.executable, "-m", "aurora_ml_proxy.cli", "serve", "--config", str(config)],
+        dies_with_us(
+            *(sys.executable, "-m", "aurora_ml_proxy.cli", "serve"),
+            *("--config", str(config)),
+        ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
