@@ -120,7 +120,7 @@ async def test_a_login_that_a_defect_ended_is_counted(
     before = failed()
     leg: Any = SimpleNamespace()
     monkeypatch.setattr(connection, "carry_out", carry_out)
-    monkeypatch.setattr(connection, "login", lambda policy: None)
+    monkeypatch.setattr(connection, "login", lambda *_, **__: None)
     service: Any = SimpleNamespace(login_policy=None)
     with socket.socket() as sock:
         client = connection.Connection(sock, service, lambda is_up: None)
