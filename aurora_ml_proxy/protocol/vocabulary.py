@@ -17,6 +17,7 @@ __all__ = [
     "CLIENT_QUERY_ATTRIBUTES",
     "CLIENT_SESSION_TRACK",
     "CLIENT_SSL",
+    "COMPRESSION_CAPABILITIES",
     "COM_STMT_BULK_EXECUTE",
     "MASKED_CAPABILITIES",
     "MAX_PAYLOAD",
@@ -46,11 +47,11 @@ CLIENT_QUERY_ATTRIBUTES = Capabilities.CLIENT_QUERY_ATTRIBUTES
 CLIENT_SESSION_TRACK = Capabilities.CLIENT_SESSION_TRACK
 CLIENT_SSL = Capabilities.CLIENT_SSL
 
-MASKED_CAPABILITIES = (
-    Capabilities.CLIENT_COMPRESS
-    | Capabilities.CLIENT_ZSTD_COMPRESSION_ALGORITHM
-    | Capabilities.CLIENT_CAPABILITY_EXTENSION
+COMPRESSION_CAPABILITIES = (
+    Capabilities.CLIENT_COMPRESS | Capabilities.CLIENT_ZSTD_COMPRESSION_ALGORITHM
 )
+
+MASKED_CAPABILITIES = COMPRESSION_CAPABILITIES | Capabilities.CLIENT_CAPABILITY_EXTENSION
 """What the greeting loses on its way: the relay reads packet headers, which compression
 hides, and an extension is by its nature unknown."""
 

@@ -25,6 +25,7 @@ from aurora_ml_proxy.protocol.login import (
     is_ssl_request,
     offer,
     read_auth_switch,
+    read_capabilities,
     read_change_user_plugin,
     read_greeting,
     read_handshake_response,
@@ -39,6 +40,7 @@ from aurora_ml_proxy.protocol.results import Layout, is_error, read_ok_status
 from aurora_ml_proxy.protocol.vocabulary import (
     CLIENT_MULTI_FACTOR_AUTHENTICATION,
     CLIENT_SSL,
+    COMPRESSION_CAPABILITIES,
     Capabilities,
 )
 from aurora_ml_proxy.session.conversation import (
@@ -153,6 +155,7 @@ def login(policy: LoginPolicy, *, client_is_socket: bool = False) -> Conversatio
             yield StartClientTls()
             response_payload = yield ReadFromClient()
         response = read_handshake_response(response_payload, offered, offered_mariadb)
+        _refuse_compression(response_payload)
         legs = Legs(
             client_tls=client_tls,
             upstream_tls=_wants_upstream_tls(policy, greeting, client_tls),
@@ -178,6 +181,22 @@ def login(policy: LoginPolicy, *, client_is_socket: bool = False) -> Conversatio
         raise LoginRefused
     layout = Layout(legs.capabilities, response.mariadb_capabilities)
     return Login(greeting, layout, response.user, legs, read_ok_status(answer))
+
+
+def _refuse_compression(response: bytes) -> None:
+    """Refuse a client that sets a bit of compression, which is never offered.
+
+    A server's bits and the client's together decide; but libmysql, libmariadb, mysql2
+    and MariaDB's Node.js connector clear what is not offered before they answer. Who sets
+    it all the same (MySQL's Connector/Python) compresses after the login, and would wait
+    for an answer to what no server can read. MySQL Router refuses it, too.
+    Raises: UnsupportedClient.
+    """
+    if read_capabilities(response) & COMPRESSION_CAPABILITIES:
+        raise UnsupportedClient(
+            "The client insists on compression, which the proxy does not offer; "
+            "turn it off at the client"
+        )
 
 
 def _may_be_unreadable(legs: Legs) -> bool:

@@ -6,12 +6,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from support.conversations import error, ok
 from support.handshakes import (
+    COMPRESS,
     LONG_PASSWORD,
     MARIADB,
     MYSQL,
     NONCE,
     SSL,
     USUAL,
+    ZSTD,
     Hello,
     head,
     response,
@@ -150,6 +152,8 @@ DUMMY = write_dummy_login(read_greeting(MYSQL.write()))
         (lambda book: book.client_says(b""), MalformedPacket),
         (lambda book: book.client_says(head(BITS) + b"no end"), MalformedPacket),
         (lambda book: book.client_says(head(BITS | SSL)), UnsupportedClient),
+        (lambda book: book.client_says(response(BITS | COMPRESS)), UnsupportedClient),
+        (lambda book: book.client_says(response(BITS | ZSTD)), UnsupportedClient),
         (lambda book: book.fails(MalformedPacket("large")), MalformedPacket),
     ],
 )
