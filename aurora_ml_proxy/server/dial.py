@@ -4,12 +4,17 @@ import asyncio
 import os
 import pwd
 import socket
-from typing import Any
+
+import aiohappyeyeballs
 
 from aurora_ml_proxy.config import ConfigError, Upstream
 from aurora_ml_proxy.errors import UpstreamUnavailable
 
 _TRUSTED_USERS = frozenset(("root", "mysql"))
+
+_NEXT_ADDRESS_S = 0.25
+"""Seconds until a name's next address is tried beside one that does not answer; RFC 8305
+recommends it."""
 
 
 def refuse_trusted_socket(upstream: Upstream) -> None:
@@ -36,7 +41,7 @@ async def dial(upstream: Upstream) -> socket.socket:
     try:
         async with asyncio.timeout(upstream.connect_timeout_s):
             if upstream.socket is not None:
-                return await _connect(socket.AF_UNIX, str(upstream.socket))
+                return await _connect_unix(str(upstream.socket))
             return await _connect_tcp(upstream.host, upstream.port)
     except TimeoutError:
         reason = f"no answer within {upstream.connect_timeout_s:g} s"
@@ -58,23 +63,18 @@ def name_of(upstream: Upstream) -> str:
 async def _connect_tcp(host: str, port: int) -> socket.socket:
     loop = asyncio.get_running_loop()
     infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    last_error: OSError = OSError(f"no address for {host}")
-    for family, _, _, _, address in infos:
-        try:
-            sock = await _connect(family, address)
-        except OSError as error:
-            last_error = error
-            continue
-        set_options(sock)
-        return sock
-    raise last_error
+    sock = await aiohappyeyeballs.start_connection(
+        infos, happy_eyeballs_delay=_NEXT_ADDRESS_S
+    )
+    set_options(sock)
+    return sock
 
 
-async def _connect(family: int, address: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+async def _connect_unix(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     try:
-        await asyncio.get_running_loop().sock_connect(sock, address)
+        await asyncio.get_running_loop().sock_connect(sock, path)
     except BaseException:
         sock.close()
         raise

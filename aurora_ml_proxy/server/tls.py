@@ -32,6 +32,7 @@ def client_context(listen: Listen, key: rsa.RSAPrivateKey) -> ssl.SSLContext | N
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # costs the server more than the client
     if listen.tls_cert is not None and listen.tls_key is not None:
         try:
             # Without a password of some kind OpenSSL would ask for one at the terminal.

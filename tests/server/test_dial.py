@@ -30,6 +30,44 @@ async def test_every_address_of_a_name_is_tried() -> None:
             assert sock.getpeername()[0] == "127.0.0.1"
 
 
+async def test_an_address_that_swallows_packets_does_not_keep_the_next_one_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket() as dead, socket.create_server(("127.0.0.1", 0)) as alive:
+        dead.bind(("127.0.0.1", 0))
+        dead.listen(0)
+        full = []
+        for _ in range(3):
+            full.append(sock := socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(dead.getsockname())
+        addresses = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", server.getsockname())
+            for server in (dead, alive)
+        ]
+
+        async def getaddrinfo(*_: object, **__: object) -> object:
+            return addresses
+
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        with await dial(Upstream(host="two", connect_timeout_s=2)) as sock:
+            assert sock.getpeername() == alive.getsockname()
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for sock in full:
+            sock.close()
+
+
+async def test_a_name_that_refuses_at_every_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        port = nobody.getsockname()[1]
+        with pytest.raises(UpstreamUnavailable, match=r"\(Connection refused\)"):
+            await dial(Upstream(host="localhost", port=port))
+
+
 async def test_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as server:

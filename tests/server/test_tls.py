@@ -42,6 +42,7 @@ def test_tls_before_1_2_is_not_spoken() -> None:
     context = client_context(Listen(), new_key())
     assert context is not None
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert context.options & ssl.OP_NO_RENEGOTIATION
 
 
 def test_a_certificate_that_does_not_fit_its_key(
