@@ -11,12 +11,17 @@ exec 9>"$cache/.lock"
 flock 9
 
 missing() { echo "get-clients.sh: no $1" >&2; }
+# What the compiler or setup.py says, not pip's summary of it.
+reason() { grep -E '(fatal error|[Ee]rror|ERROR|Exception): ' "$1" | grep -v subprocess | head -n 1 | sed 's/^ *//' | cut -c 1-200; }
 has_package() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
 # Debian: the command line, C API tests, a C compiler's view of the C library, ODBC, Java.
 packages=(mariadb-client mariadb-test libmariadb-dev gcc pkg-config libmariadb-java odbc-mariadb unixodbc unzip)
 command -v javac >/dev/null || packages+=(default-jdk-headless)
 command -v npm >/dev/null || packages+=(npm)
+# Python: its C headers, for mysqlclient, and venv, where Debian's own comes without them.
+python3 -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || packages+=(python3-dev)
+python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 wanted=()
 for package in "${packages[@]}"; do has_package "$package" || wanted+=("$package"); done
 if [ ${#wanted[@]} -gt 0 ]; then
@@ -37,7 +42,7 @@ python=$cache/python/bin/python
 for package in PyMySQL aiomysql asyncmy mysqlclient mysql-connector-python==9.4.0 pyodbc cryptography pynacl; do
   stamp=$cache/python/.have-$package
   [ -e "$stamp" ] || { "$python" -m pip install -q --disable-pip-version-check "$package" >"$cache/pip.log" 2>&1 && touch "$stamp"; } ||
-    missing "$package: $(grep -i error "$cache/pip.log" | tail -n 1)"
+    missing "$package: $(reason "$cache/pip.log")"
 done
 
 # Node.
