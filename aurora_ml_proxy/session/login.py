@@ -323,7 +323,14 @@ def _is_switch(packet: bytes, legs: Legs) -> bool:
 
 
 def check_change_user(policy: LoginPolicy, legs: Legs, payload: bytes) -> None:
-    """Refuse a COM_CHANGE_USER that must not go on. Raises: InsecureTransport."""
+    """Refuse a COM_CHANGE_USER that must not go on.
+
+    Raises: InsecureTransport, MalformedPacket.
+    """
+    if len(payload) > MAX_LOGIN_PACKET_BYTES:
+        raise MalformedPacket(
+            f"a packet of {len(payload)} bytes is too large for a login"
+        )
     plugin = read_change_user_plugin(payload, legs.capabilities)
     if plugin is not None:
         _refuse_leak(policy, legs, plugin)

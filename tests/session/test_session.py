@@ -605,6 +605,15 @@ async def test_change_user_with_an_answer_too_large_for_a_login():
     assert payloads(stage.taken_from_client())[-1][1:3] == (1835).to_bytes(2, "little")
 
 
+async def test_change_user_that_is_itself_too_large_for_a_login():
+    """Of 16 MB it would be of several packets, and the upstream would wait for them."""
+    stage = Stage()
+    await stage.client_sends(frame(b"\x11" + b"x" * (MAX_PAYLOAD - 1)))
+    assert stage.client.is_closed and stage.upstream.is_closed
+    assert stage.taken_from_upstream() == b""
+    assert payloads(stage.taken_from_client())[-1][1:3] == (1835).to_bytes(2, "little")
+
+
 async def test_after_change_user_no_transaction_is_under_way():
     stage = Stage()
     await stage.client_sends(PLAIN)
