@@ -311,7 +311,8 @@ class Session:
             self.close()
             return
         except ProxyError as error:
-            self._client.write(write_packet(write_error(error), 1))
+            seq = self._client_inbox.next_seq if self._client_inbox else 1
+            self._client.write(write_packet(write_error(error), seq))
             self._task = None
             self.close()
             return

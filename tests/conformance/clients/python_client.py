@@ -130,8 +130,7 @@ class Odbc(Driver):
         self.connection = pyodbc.connect(
             "DRIVER={MariaDB Unicode};"
             f"SERVER={HOST};PORT={PORT};UID={USER};PWD={password};DATABASE={DATABASE};"
-            "CHARSET=utf8mb4;OPTION=67108864;"
-            + ("FORCETLS=1;SSLVERIFY=0" if TLS else "")
+            "CHARSET=utf8mb4;OPTION=67108864;" + ("FORCETLS=1;SSLVERIFY=0" if TLS else "")
         )
         self.fragile = True
 
