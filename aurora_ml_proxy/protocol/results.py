@@ -10,6 +10,7 @@ from aurora_ml_proxy.errors import MalformedPacket, ProxyError
 from aurora_ml_proxy.protocol.packets import (
     read_lenenc,
     read_lenenc_bytes,
+    write_lenenc,
     write_lenenc_bytes,
 )
 from aurora_ml_proxy.protocol.vocabulary import (
@@ -83,9 +84,7 @@ def read_column_count(payload: bytes, layout: Layout) -> tuple[int, bool]:
 def write_column_count(count: int, payload: bytes) -> bytes:
     """The column count packet with another count; its flag stays."""
     _, pos = read_lenenc(payload, 0)
-    if count >= 0xFB:
-        return b"\xfc" + count.to_bytes(2, "little") + payload[pos:]
-    return bytes((count,)) + payload[pos:]
+    return write_lenenc(count) + payload[pos:]
 
 
 @dataclass(frozen=True, slots=True)
