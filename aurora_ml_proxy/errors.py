@@ -53,6 +53,19 @@ ERRORS: dict[str, ErrorKind] = {
     "BackendFailed": ErrorKind(
         1105, "HY000", "backend", "The model service gave no answer for a text."
     ),
+    "TextsChanged": ErrorKind(
+        1020,
+        "HY000",
+        "upstream",
+        "The statement met texts that the harvest before it had not read, again and "
+        "again: other sessions change the rows, or the texts cannot be read beforehand.",
+    ),
+    "StatementTooLong": ErrorKind(
+        1153,
+        "08S01",
+        "upstream",
+        "With its answers in it the statement is longer than max_allowed_packet.",
+    ),
     "QueryInterrupted": ErrorKind(
         1317, "70100", "client", "KILL QUERY met a statement that waited for answers."
     ),
@@ -134,6 +147,14 @@ class TextNotUtf8(ProxyError):
 
 class BackendFailed(ProxyError):
     """The model service gave no answer for a text, after its retries."""
+
+
+class TextsChanged(ProxyError):
+    """The statement needs answers to texts that no harvest finds."""
+
+
+class StatementTooLong(ProxyError):
+    """With its answers in it the statement is longer than max_allowed_packet."""
 
 
 class QueryInterrupted(ProxyError):

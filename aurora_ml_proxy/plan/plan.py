@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from aurora_ml_proxy.functions import Function
+from aurora_ml_proxy.functions import Function, ResultType
+from aurora_ml_proxy.plan.template import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +44,74 @@ class Splice:
     """Of the user's statement without its literals, for the log."""
 
 
-Plan = Splice
+@dataclass(frozen=True, slots=True)
+class InlineCall:
+    """One call that is answered by an expression in its place."""
+
+    function: Function
+    key: Template
+    """The SQL of the string whose hash finds the answer: the text, or with a language
+    that is no literal `language:text`."""
+    known: int
+    """Which set of answers it looks in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the columns of a harvest's rows are; they count from the first of `width`."""
+
+    known: int
+    """The set of answers that gets the texts."""
+    function: Function
+    text: int
+    language: str | int
+    """The language, or the column that holds it."""
+    batch_size: int
+    batch_size_column: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One way to read the texts that calls need."""
+
+    sql: Template
+    width: int
+    """The columns of interest, at the end of each row."""
+    is_packed: bool = False
+    """The one column is `hex(text):hex(language):batch_size.`, again and again."""
+    limit: int | None = None
+    """Rows to read at first, when ORDER BY says which ones matter; doubled when they
+    are not enough. The LIMIT is added to `sql`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """The texts of some calls: the ways to read them, the narrowest first."""
+
+    asked: tuple[Asked, ...]
+    queries: tuple[Query, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Calls anywhere: read their texts, then send the statement with answers in it."""
+
+    statement: Template
+    calls: tuple[InlineCall, ...]
+    known_sets: int
+    """How many sets of answers there are."""
+    harvests: tuple[Harvest, ...]
+    """In the order in which one may need the answers to another's texts."""
+    described: tuple[tuple[int, ResultType], ...]
+    """Columns that are nothing but a call; below zero counted from the last."""
+    has_check: bool
+    """The last column is ours: NULL, or the error that answers are missing."""
+    changes_data: bool
+    tables: tuple[bytes, ...]
+    """Names among which are the tables that it changes, in UTF-8."""
+    is_explained: bool
+    """EXPLAIN: nothing is asked, and what is not known is NULL."""
+    digest: str
+
+
+Plan = Splice | Inline

@@ -1,8 +1,15 @@
-"""The shape of an outermost SELECT: its items, its clauses, what depends on an item."""
+"""The shape of a SELECT: its items, its clauses, what depends on an item."""
 
 from dataclasses import dataclass
 
-from aurora_ml_proxy.plan.tokens import Kind, Statement, Token, identifier, number
+from aurora_ml_proxy.plan.tokens import (
+    Kind,
+    Statement,
+    Token,
+    identifier,
+    is_semicolon,
+    number,
+)
 
 _OPTIONS = frozenset(
     b"ALL DISTINCT DISTINCTROW HIGH_PRIORITY STRAIGHT_JOIN SQL_SMALL_RESULT "
@@ -12,11 +19,14 @@ _OPTIONS = frozenset(
 
 _CLAUSES = frozenset(
     b"FROM WHERE GROUP HAVING WINDOW QUALIFY ORDER LIMIT OFFSET FETCH INTO PROCEDURE "
-    b"FOR LOCK UNION INTERSECT EXCEPT MINUS ON USING".split()
+    b"FOR LOCK UNION INTERSECT EXCEPT MINUS ON RETURNING".split()
 )
-"""The words that end a select list, or name the place of a call behind it."""
+"""The words that end a select list or a clause behind it; ON stands for ON DUPLICATE
+KEY UPDATE, which ends the SELECT of an INSERT."""
 
-_MAY_BE_NAMES = frozenset(b"WINDOW QUALIFY MINUS OFFSET".split())
+SET_OPERATORS = frozenset(b"UNION INTERSECT EXCEPT MINUS".split())
+
+_MAY_BE_NAMES = frozenset(b"WINDOW QUALIFY MINUS OFFSET RETURNING".split())
 """Of these, the ones that a server lets people use as names without quotes."""
 
 _BEHIND_MINUS = frozenset(b"SELECT VALUES TABLE WITH ALL DISTINCT".split())
@@ -48,7 +58,7 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """An outermost SELECT, its CTEs before it left alone."""
+    """A SELECT, the CTEs before it left alone."""
 
     select: int
     """Index of the word SELECT."""
@@ -63,22 +73,31 @@ class Select:
 
 def read_select(statement: Statement) -> Select | None:
     """The outermost SELECT; None when the statement is another one."""
-    tokens, depth = statement.tokens, statement.depth
+    tokens = statement.tokens
     if not tokens or tokens[0].kind is not Kind.WORD:
         return None
     start = _find_select(statement)
     if start is None:
         return None
+    end = len(tokens)
+    while end > start + 1 and is_semicolon(tokens[end - 1]):
+        end -= 1
+    return read_select_at(statement, start, end)
+
+
+def read_select_at(statement: Statement, start: int, end: int) -> Select:
+    """The SELECT whose keyword is the token `start`, up to the token `end`, excluded."""
+    tokens, depth = statement.tokens, statement.depth
+    level = depth[start]
     pos = start + 1
     options = []
-    while pos < len(tokens) and _is_word(tokens[pos], _OPTIONS):
+    while pos < end and _is_word(tokens[pos], _OPTIONS):
         options.append(tokens[pos].text)
         pos += 1
-    end = len(tokens)
-    while end > pos and _is_mark(tokens[end - 1], b";"):
-        end -= 1
     marks = [
-        i for i in range(pos, end) if depth[i] == 0 and _starts_clause(statement, i, pos)
+        i
+        for i in range(pos, end)
+        if depth[i] == level and starts_clause(statement, i, pos)
     ]
     items_end = marks[0] if marks else end
     items = tuple(_items(statement, pos, items_end))
@@ -114,20 +133,37 @@ def _is_mark(token: Token, text: bytes) -> bool:
     return token.kind is Kind.MARK and token.text == text
 
 
-def _starts_clause(statement: Statement, i: int, start: int) -> bool:
+def starts_clause(statement: Statement, i: int, start: int) -> bool:
     """Whether a keyword starts a clause here and is not somebody's column."""
     tokens = statement.tokens
     if not _is_word(tokens[i], _CLAUSES):
         return False
     if i > 0 and _is_mark(tokens[i - 1], b"."):
         return False
-    if tokens[i].text == b"FOR" and tokens[i - 1].text == b"VALUE":
-        return False  # MariaDB's NEXT VALUE FOR a_sequence
+    if _belongs_to_another(tokens, i):
+        return False
     if tokens[i].text not in _MAY_BE_NAMES:
         return True
     if i == start or _is_mark(tokens[i - 1], b",") or tokens[i - 1].text == b"AS":
         return False
     return _goes_on_as_clause(tokens[i].text, tokens[i + 1 : i + 4])
+
+
+def _belongs_to_another(tokens: list[Token], i: int) -> bool:
+    """Whether a clause's keyword is a part of something else here."""
+    before = tokens[i - 1].text
+    behind = tokens[i + 1].text if i + 1 < len(tokens) else b""
+    match tokens[i].text:
+        case b"FOR":
+            # NEXT VALUE FOR a_sequence, USE INDEX FOR JOIN, FOR SYSTEM_TIME AS OF
+            return before in (b"VALUE", b"INDEX", b"KEY") or behind in (
+                *(b"SYSTEM_TIME", b"PORTION"),
+            )
+        case b"ORDER" | b"GROUP":
+            return before in (b"FOR", b"WITHIN")  # USE INDEX FOR ORDER BY
+        case b"ON":
+            return behind != b"DUPLICATE"
+    return False
 
 
 def _goes_on_as_clause(keyword: bytes, behind: list[Token]) -> bool:
@@ -138,6 +174,8 @@ def _goes_on_as_clause(keyword: bytes, behind: list[Token]) -> bool:
             return texts[1:] == [b"AS", b"("]
         case b"OFFSET":
             return texts[1:2] in ([b"ROW"], [b"ROWS"])
+        case b"RETURNING":
+            return bool(texts) and texts[0] not in (b",", b")", b"=", *_BEHIND_A_NAME)
         case b"MINUS":
             return texts[:1] == [b"("] or bool(_BEHIND_MINUS.intersection(texts[:1]))
         case _:
@@ -148,9 +186,15 @@ def _goes_on_as_clause(keyword: bytes, behind: list[Token]) -> bool:
 def _items(statement: Statement, start: int, end: int) -> list[Item]:
     items = []
     first = start
+    level = statement.depth[start - 1]
     for i in range(start, end + 1):
         at_end = i == end
-        if at_end or (statement.depth[i] == 0 and _is_mark(statement.tokens[i], b",")):
+        is_comma = (
+            not at_end
+            and statement.depth[i] == level
+            and _is_mark(statement.tokens[i], b",")
+        )
+        if at_end or is_comma:
             if i > first:
                 items.append(Item(first, i - 1, _is_star(statement, first, i - 1)))
             first = i + 1
@@ -192,14 +236,19 @@ _CODECS = {
 }
 
 
+def decoded(name: bytes, charset: str) -> str:
+    """A name as text; what its character set has no letter for is left out."""
+    codec = "utf-8" if charset.startswith("utf8") else _CODECS.get(charset, "ascii")
+    return name.decode(codec, "ignore")
+
+
 def folded(name: bytes, charset: str) -> str:
     """What of a name counts when two names are compared, and rather less than more.
 
     Servers compare names without case, and cut spaces off them. Names that differ here
     are two to every server; of names that are equal here nobody knows.
     """
-    codec = "utf-8" if charset.startswith("utf8") else _CODECS.get(charset, "ascii")
-    text = name.decode(codec, "ignore").upper().casefold()
+    text = decoded(name, charset).upper().casefold()
     return "".join(c for c in text if c.isprintable() and not c.isspace())
 
 

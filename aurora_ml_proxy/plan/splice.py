@@ -5,16 +5,16 @@ or ORDER BY on them. The server then applies WHERE and LIMIT itself, and only ro
 are returned are ever asked about.
 """
 
-import re
-
-from aurora_ml_proxy.errors import UnsupportedStatement
-from aurora_ml_proxy.functions import (
-    LANGUAGES,
-    MAX_BATCH_SIZE,
-    wrong_batch_size,
-    wrong_language,
+from aurora_ml_proxy.functions import MAX_BATCH_SIZE
+from aurora_ml_proxy.plan.arguments import (
+    as_utf8,
+    is_column_or_literal,
+    is_text_literal,
+    literal_batch_size,
+    literal_language,
 )
 from aurora_ml_proxy.plan.calls import Call
+from aurora_ml_proxy.plan.names import generated_name, quote_name
 from aurora_ml_proxy.plan.plan import Splice, SplicedCall
 from aurora_ml_proxy.plan.select import (
     SEES_ALIASES,
@@ -24,20 +24,18 @@ from aurora_ml_proxy.plan.select import (
     mentions,
     positions,
 )
+from aurora_ml_proxy.plan.template import text_of
 from aurora_ml_proxy.plan.tokens import (
     Kind,
     Statement,
     digest,
     identifier,
     is_semicolon,
-    number,
 )
 
 _PLACEHOLDER = b"CAST(NULL AS CHAR(8) CHARSET utf8mb4)"
 """Stands in a result's place, for numbers too: the definition of a string column tells
 which character set the server converts results to."""
-
-_LITERAL_LANGUAGE = re.compile(rb"(['\"])([A-Za-z-]+)\1")
 
 _BLOCKING = {
     b"UNION": "beside a UNION",
@@ -52,10 +50,14 @@ _BLOCKING = {
 _ARGUMENT_NAMES = ("text", "language_code", "max_batch_size")
 
 
+class NotSpliceable(Exception):
+    """Another rule has to answer the statement; the message says why."""
+
+
 def splice(statement: Statement, select: Select, calls: list[Call]) -> Splice:
     """Answer every call by streaming: see `Splice`.
 
-    Raises: UnsupportedStatement, naming the call and its place; WrongArgument.
+    Raises: NotSpliceable, naming the call and its place; WrongArgument.
     """
     for option in select.options:
         if option.startswith(b"DISTINCT"):
@@ -81,8 +83,8 @@ def splice(statement: Statement, select: Select, calls: list[Call]) -> Splice:
     )
 
 
-def _refusal(call: Call, place: str) -> UnsupportedStatement:
-    return UnsupportedStatement(
+def _refusal(call: Call, place: str) -> NotSpliceable:
+    return NotSpliceable(
         f"{call.function.name}: a call {place} is not supported yet; call it as an item "
         "of its own in the outermost select list"
     )
@@ -131,10 +133,10 @@ def _is_alias(statement: Statement, call: Call, item: Item) -> bool:
 def _name(statement: Statement, call: Call, item: Item) -> str:
     """The name by which other parts of the statement can mean this item, folded.
 
-    Raises: UnsupportedStatement for an alias with escapes, which only the server reads.
+    Raises: NotSpliceable for an alias with escapes, which only the server reads.
     """
     if item.last == call.last:
-        return folded(_generated_name(statement, call), statement.charset)
+        return folded(generated_name(statement, call.first, call.last), statement.charset)
     alias = statement.tokens[item.last]
     if alias.kind is Kind.STRING and b"\\" in alias.text:
         raise _refusal(call, "whose alias has a backslash in it")
@@ -161,7 +163,7 @@ def _refuse_dependence(
                 call = calls[placed.index(position - 1)]
                 raise _refusal(call, f"that {keyword} depends on")
             if position > known and (stars or position > len(select.items)):
-                raise UnsupportedStatement(
+                raise NotSpliceable(
                     f"{calls[0].function.name}: {keyword} {position} cannot be told "
                     "from a call's column; sort by a column's name"
                 )
@@ -233,44 +235,26 @@ class _Appended:
 
 
 def _as_utf8(statement: Statement, first: int, last: int) -> bytes:
-    """The server's own conversion to a string, as bytes that no session charset touches.
-
-    Binary values stay as they are and are checked here: the servers turn what is not
-    UTF-8 into '?' (MariaDB) or NULL (MySQL), and both would be a wrong answer.
-    """
-    text = statement.source(first, last)
-    converted = b"CAST(CONVERT(%b USING utf8mb4) AS BINARY)" % text
-    if _is_text_literal(statement, first, last):
-        return converted
-    return b"IF(CHARSET(%b)='binary',CAST(%b AS BINARY),%b)" % (text, text, converted)
-
-
-def _is_text_literal(statement: Statement, first: int, last: int) -> bool:
-    """Whether this is a string or a number written out, which is never binary."""
-    tokens = statement.tokens[first : last + 1]
-    if len(tokens) == 2 and tokens[0].text == b"N":
-        tokens = tokens[1:]
-    return len(tokens) == 1 and tokens[0].kind in (Kind.STRING, Kind.NUMBER)
+    is_literal = is_text_literal(statement, first, last)
+    return text_of(as_utf8((statement.source(first, last),), is_literal=is_literal))
 
 
 def _splice_call(
     statement: Statement, select: Select, call: Call, index: int, appended: _Appended
 ) -> SplicedCall:
     item = index + 1
-    simple = [_is_simple(statement, *argument) for argument in call.arguments]
+    simple = [is_column_or_literal(statement, *argument) for argument in call.arguments]
     values = [_as_utf8(statement, *argument) for argument in call.arguments[:2]]
     text = appended.add(values[0], item, can_share=simple[0])
-    language: str | int | None = _literal_language(statement, call)
+    language: str | int | None = literal_language(statement, call)
     if language is None:
         language = appended.add(values[1], item, can_share=simple[1])
-    batch_size: int | None = MAX_BATCH_SIZE
     column: int | None = None
-    if len(call.arguments) == 3:
-        batch_size = _literal_batch_size(statement, call)
-        if batch_size is None:
-            # A bare column would have a name, which HAVING and ORDER BY could mean.
-            size = b"COALESCE(%b)" % statement.source(*call.arguments[2])
-            column = appended.add(size, item, can_share=simple[2])
+    batch_size = literal_batch_size(statement, call)
+    if batch_size is None:
+        # A bare column would have a name, which HAVING and ORDER BY could mean.
+        size = b"COALESCE(%b)" % statement.source(*call.arguments[2])
+        column = appended.add(size, item, can_share=simple[2])
     return SplicedCall(
         function=call.function,
         column=_column(select, call, index),
@@ -281,47 +265,12 @@ def _splice_call(
     )
 
 
-def _is_simple(statement: Statement, first: int, last: int) -> bool:
-    """Whether an expression is a column or a literal: the same wherever it stands."""
-    tokens = statement.tokens[first : last + 1]
-    if len(tokens) == 1:
-        return tokens[0].kind not in (Kind.VARIABLE, Kind.MARK)
-    return all(
-        token.text == b"." if i % 2 else token.kind in (Kind.WORD, Kind.QUOTED)
-        for i, token in enumerate(tokens)
-    )
-
-
 def _column(select: Select, call: Call, index: int) -> int:
     if not any(item.is_star for item in select.items[:index]):
         return index
     if any(item.is_star for item in select.items[index:]):
         raise _refusal(call, "between two * of the select list")
     return index - len(select.items)
-
-
-def _literal_language(statement: Statement, call: Call) -> str | None:
-    """The language when it is written out; None when the server has to say it."""
-    first, last = call.arguments[1]
-    token = statement.tokens[first]
-    if first != last or token.kind is not Kind.STRING:
-        return None
-    match = _LITERAL_LANGUAGE.fullmatch(token.text)
-    language = match[2].decode() if match else ""
-    if language not in LANGUAGES:
-        raise wrong_language(call.function.name)
-    return language
-
-
-def _literal_batch_size(statement: Statement, call: Call) -> int | None:
-    """max_batch_size when it is written out; None when the server has to say it."""
-    first, last = call.arguments[2]
-    token = statement.tokens[first]
-    if first != last or token.kind not in (Kind.NUMBER, Kind.STRING):
-        return None
-    if token.kind is Kind.STRING or not 1 <= number(token) <= MAX_BATCH_SIZE:
-        raise wrong_batch_size(call.function.name)
-    return number(token)
 
 
 def _rewrite(
@@ -340,7 +289,7 @@ def _rewrite(
         if tokens[call.first].kind is Kind.QUOTED:
             text = b" " + text  # SELECT`name`(x) needs no space, SELECTCAST does
         if item.last == call.last:
-            text += b" AS " + quote_name(_generated_name(statement, call))
+            text += b" AS " + quote_name(generated_name(statement, call.first, call.last))
         edits.append((tokens[call.first].start, tokens[call.last].end, text))
     # A comment behind the semicolon is a statement of its own, with a result of its own,
     # to a session with CLIENT_MULTI_STATEMENTS.
@@ -351,37 +300,6 @@ def _rewrite(
     end = tokens[select.items[-1].last].end
     edits.append((end, end, b"".join(b"," + column for column in appended.columns)))
     return replace_spans(sql, edits)
-
-
-_MAX_NAME_BYTES = 255
-"""Where both servers cut the name that they give an item, in bytes of UTF-8."""
-
-_SUPPLEMENTARY = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
-"""Characters that a name cannot have: the servers' names are utf8mb3, and write '?'."""
-
-
-_EXECUTABLE = re.compile(rb"/\*M?!")
-
-
-def _generated_name(statement: Statement, call: Call) -> bytes:
-    """The name that the server gives an item without an alias: its own text.
-
-    Raises: UnsupportedStatement for an executable comment in it, of which each server
-        keeps other spaces.
-    """
-    start = statement.tokens[call.first].start
-    name = statement.sql[start : statement.tokens[call.last].end]
-    if _EXECUTABLE.search(name):
-        raise _refusal(call, "without an alias and with /*! ... */ inside")
-    if not statement.charset.startswith("utf8"):
-        return name[:_MAX_NAME_BYTES]
-    name = _SUPPLEMENTARY.sub(b"?", name)[:_MAX_NAME_BYTES]
-    return name.decode("utf-8", "ignore").encode()
-
-
-def quote_name(name: bytes) -> bytes:
-    """A name between back quotes, which every sql_mode understands."""
-    return b"`" + name.replace(b"`", b"``") + b"`"
 
 
 def replace_spans(sql: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:

@@ -6,11 +6,12 @@ from aurora_ml_proxy.errors import UnsupportedPrepare, UnsupportedStatement
 from aurora_ml_proxy.functions import FUNCTIONS, Function
 from aurora_ml_proxy.plan.calls import Call, find_calls
 from aurora_ml_proxy.plan.dialect import Dialect
+from aurora_ml_proxy.plan.inline import inline
+from aurora_ml_proxy.plan.kinds import read_kinds
 from aurora_ml_proxy.plan.plan import Plan
 from aurora_ml_proxy.plan.select import read_select
-from aurora_ml_proxy.plan.splice import splice
+from aurora_ml_proxy.plan.splice import NotSpliceable, splice
 from aurora_ml_proxy.plan.tokens import (
-    Kind,
     Statement,
     Unreadable,
     is_semicolon,
@@ -34,14 +35,14 @@ def plan_statement(
     if not calls:
         return None
     _refuse_several_statements(statement, calls)
-    _refuse_nesting(calls)
+    kinds = read_kinds(statement, calls[0])
     select = read_select(statement)
-    if select is None or not select.items:
-        raise UnsupportedStatement(
-            f"{calls[0].function.name}: a call in {_kind_of(statement)} is "
-            "not supported yet; call it in the select list of a SELECT"
-        )
-    return splice(statement, select, calls)
+    if select is not None and select.items:
+        try:
+            return splice(statement, select, calls)
+        except NotSpliceable:
+            pass
+    return inline(statement, calls, kinds, dialect)
 
 
 def refuse_prepare(
@@ -71,20 +72,3 @@ def _refuse_several_statements(statement: Statement, calls: list[Call]) -> None:
             f"{calls[0].function.name}: a call among several statements in one packet "
             "is not supported yet; send the statements one by one"
         )
-
-
-def _refuse_nesting(calls: list[Call]) -> None:
-    for outer in calls:
-        for inner in calls:
-            if outer.first < inner.first < outer.last:
-                raise UnsupportedStatement(
-                    f"{inner.function.name}: a call inside the arguments of another "
-                    "call is not supported yet"
-                )
-
-
-def _kind_of(statement: Statement) -> str:
-    for token in statement.tokens:
-        if token.kind is Kind.WORD:
-            return f"the statement {token.text.decode('latin-1')}"
-    return "a parenthesized SELECT"

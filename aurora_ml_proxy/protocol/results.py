@@ -147,11 +147,15 @@ def read_column_definition(payload: bytes, layout: Layout) -> ColumnDefinition:
     )
 
 
+def _is_eof(terminator: bytes, layout: Layout) -> bool:
+    return layout.sends_eof and terminator[:1] == b"\xfe"
+
+
 def add_warnings(terminator: bytes, count: int, layout: Layout) -> bytes:
-    """The EOF or OK that ends the rows, with `count` more warnings (65,535 at most)."""
+    """The EOF or OK that ends a result, with `count` more warnings (65,535 at most)."""
     if not count:
         return terminator
-    if layout.sends_eof:
+    if _is_eof(terminator, layout):
         at = 1
     else:
         _, pos = read_lenenc(terminator, 1)
@@ -163,8 +167,8 @@ def add_warnings(terminator: bytes, count: int, layout: Layout) -> bytes:
 
 
 def read_status(terminator: bytes, layout: Layout) -> int:
-    """The server status in the EOF or OK that ends the rows."""
-    if layout.sends_eof:
+    """The server status in the EOF or OK that ends a result."""
+    if _is_eof(terminator, layout):
         return int.from_bytes(terminator[3:5], "little")
     return read_ok_status(terminator)
 

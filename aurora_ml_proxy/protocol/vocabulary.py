@@ -75,3 +75,14 @@ PASSED_MARIADB_CAPABILITIES = (
     | MariaDBCapabilities.BULK_UNIT_RESULTS
 )
 """Those that the response follower knows; COM_MULTI and later ones are masked."""
+
+INTEGER_TYPES = frozenset(
+    (
+        ColumnType.TINY,
+        ColumnType.SHORT,
+        ColumnType.LONG,
+        ColumnType.LONGLONG,
+        ColumnType.INT24,
+        ColumnType.YEAR,
+    )
+)

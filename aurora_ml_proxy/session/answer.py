@@ -20,24 +20,23 @@ from aurora_ml_proxy.evaluate.evaluation import (
     StatementWarning,
 )
 from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
-from aurora_ml_proxy.plan.plan import Plan, Splice
+from aurora_ml_proxy.plan.plan import Inline, Plan, Splice
 from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
-from aurora_ml_proxy.protocol.attributes import NO_ATTRIBUTES, split_attributes
+from aurora_ml_proxy.protocol.attributes import split_attributes
 from aurora_ml_proxy.protocol.commands import Piece
 from aurora_ml_proxy.protocol.packets import packet_count, write_packet
 from aurora_ml_proxy.protocol.results import (
     Layout,
     error_number,
-    is_error,
-    read_column_count,
     read_status,
-    read_text_row,
     write_error,
 )
-from aurora_ml_proxy.protocol.vocabulary import CLIENT_QUERY_ATTRIBUTES, Commands
+from aurora_ml_proxy.protocol.vocabulary import Commands
 from aurora_ml_proxy.session.diagnostics import Outcome
 from aurora_ml_proxy.session.inbox import Inbox
+from aurora_ml_proxy.session.inline import InlineAnswer
 from aurora_ml_proxy.session.ports import Port
+from aurora_ml_proxy.session.queries import Queries, QueryFailed
 from aurora_ml_proxy.splice.rows import SplicedResult
 
 log = logging.getLogger(__name__)
@@ -88,6 +87,7 @@ class Answerer:
         self._policy = policy
         self._spawn = spawn
         self._evaluation: Evaluation | None = None
+        self._queries = Queries(upstream, layout)
 
     async def answer(self, piece: Piece, inbox: Inbox) -> Outcome | None:
         """Answer a COM_QUERY or COM_STMT_PREPARE that names an ML function.
@@ -121,7 +121,9 @@ class Answerer:
             return _failed(error)
         if plan is None:
             return None
-        return await self._splice(plan, attributes, seq, inbox)
+        if isinstance(plan, Splice):
+            return await self._splice(plan, attributes, seq, inbox)
+        return await self._inline(plan, attributes, seq, inbox)
 
     def interrupt(self, error: ProxyError) -> None:
         """Let the statement that waits for answers fail, if there is one."""
@@ -154,12 +156,12 @@ class Answerer:
             raise MalformedPacket("a statement that reads the diagnostics")
         # LIMIT 1 is for a session whose sql_select_limit is 0.
         values = b"CONCAT(@@character_set_client,' ',@@sql_mode)"
-        query = b"SELECT CAST(%b AS BINARY) LIMIT 1" % values
-        attributes = b""
-        if self._layout.capabilities & CLIENT_QUERY_ATTRIBUTES:
-            attributes = NO_ATTRIBUTES
-        self._upstream.write(write_packet(_COM_QUERY + attributes + query, 0))
-        rows = await self._read_rows(inbox)
+        try:
+            rows = await self._queries.rows(
+                b"SELECT CAST(%b AS BINARY) LIMIT 1" % values, inbox
+            )
+        except QueryFailed:
+            raise MalformedPacket("the upstream refuses to name its sql_mode") from None
         charset, _, modes = (rows[0][0] or b"").decode().partition(" ")
         mode_set = set(modes.split(","))
         return Dialect(
@@ -170,21 +172,6 @@ class Answerer:
             version=self._dialect.version,
         )
 
-    async def _read_rows(self, inbox: Inbox) -> list[list[bytes | None]]:
-        """The rows of a query of our own."""
-        first = await _next(inbox)
-        if is_error(first):
-            raise MalformedPacket("the upstream refuses to name its sql_mode")
-        count, follows = read_column_count(first, self._layout)
-        for _ in range((count if follows else 0) + self._layout.sends_eof):
-            await _next(inbox)
-        rows = []
-        while not self._layout.is_terminator(payload := await _next(inbox)):
-            if is_error(payload):
-                raise MalformedPacket("the upstream refuses to name its sql_mode")
-            rows.append(read_text_row(payload))
-        return rows
-
     async def _splice(
         self, plan: Splice, attributes: bytes, seq: int, inbox: Inbox
     ) -> Outcome | None:
@@ -194,13 +181,7 @@ class Answerer:
             user's own text, so that its message speaks of that.
         """
         started = time.perf_counter()
-        evaluation = Evaluation(
-            self._engine,
-            self._policy,
-            plan.calls[0].function.name,
-            self._spawn,
-            inbox.wake,
-        )
+        evaluation = self._evaluate(plan.calls[0].function.name, inbox)
         result = SplicedResult(
             plan,
             self._layout,
@@ -208,8 +189,7 @@ class Answerer:
             seq,
             converts_numbers=self._dialect.is_mariadb,
         )
-        self._evaluation = evaluation
-        self._upstream.write(write_packet(_COM_QUERY + attributes + plan.statement, 0))
+        self._queries.send(plan.statement, _COM_QUERY + attributes)
         outcome = "ok"
         try:
             await self._stream(result, evaluation, inbox)
@@ -234,25 +214,86 @@ class Answerer:
             outcome = "client left"
             raise
         finally:
-            evaluation.cancel()
-            self._evaluation = None
-            metrics.STATEMENTS.labels("ok" if outcome == "ok" else "failed").inc()
-            log.info(
-                "ml statement digest=%s plan=splice rows=%d texts=%d calls=%d ms=%.1f "
-                "outcome=%s",
-                plan.digest,
-                result.rows,
-                evaluation.texts,
-                evaluation.calls,
-                (time.perf_counter() - started) * 1000,
-                outcome,
-            )
+            self._log("splice", plan.digest, outcome, result.rows, evaluation, started)
         status = None
         if result.terminator is not None:
             status = read_status(result.terminator, self._layout)
         if result.error is not None:
             return Outcome(status)
         return Outcome(status, tuple(evaluation.warnings), evaluation.warning_count)
+
+    def _evaluate(self, function: str, inbox: Inbox) -> Evaluation:
+        self._evaluation = Evaluation(
+            self._engine, self._policy, function, self._spawn, inbox.wake
+        )
+        return self._evaluation
+
+    def _log(
+        self,
+        rule: str,
+        digest: str,
+        outcome: str,
+        rows: int,
+        evaluation: Evaluation,
+        started: float,
+    ) -> None:
+        """What is always done when a statement is over."""
+        evaluation.cancel()
+        self._evaluation = None
+        metrics.STATEMENTS.labels("ok" if outcome == "ok" else "failed").inc()
+        log.info(
+            "ml statement digest=%s plan=%s rows=%d texts=%d calls=%d ms=%.1f outcome=%s",
+            digest,
+            rule,
+            rows,
+            evaluation.texts,
+            evaluation.calls,
+            (time.perf_counter() - started) * 1000,
+            outcome,
+        )
+
+    async def _inline(
+        self, plan: Inline, attributes: bytes, seq: int, inbox: Inbox
+    ) -> Outcome | None:
+        """Send the statement with the answers in it.
+
+        Returns: None when the upstream could not parse the statement, as in `_splice`.
+        """
+        started = time.perf_counter()
+        evaluation = self._evaluate(plan.calls[0].function.name, inbox)
+        answer = InlineAnswer(
+            plan, self._queries, self._layout, evaluation, self._client, seq
+        )
+        outcome = "ok"
+        try:
+            await answer.answer(_COM_QUERY + attributes, inbox)
+            self._client.write(answer.passed.finish(evaluation.warning_count))
+        except QueryFailed as failure:
+            errno = error_number(failure.packet)
+            outcome = f"upstream error {errno}"
+            if errno == ER_PARSE_ERROR and answer.passed.seq == seq:
+                return None
+            self._client.write(write_packet(failure.packet, answer.passed.seq))
+            return Outcome()
+        except ProxyError as error:
+            outcome = f"error {error.kind.errno}"
+            if isinstance(error, UpstreamLost | MalformedPacket):
+                raise  # nobody knows where the response ends
+            self._send_error(error, answer.passed.seq)
+            return _failed(error)
+        except asyncio.CancelledError:
+            outcome = "client left"
+            raise
+        finally:
+            self._log(
+                "inline", plan.digest, outcome, answer.passed.rows, evaluation, started
+            )
+        assert answer.passed.terminator is not None
+        return Outcome(
+            read_status(answer.passed.terminator, self._layout),
+            tuple(evaluation.warnings),
+            evaluation.warning_count,
+        )
 
     async def _stream(
         self, result: SplicedResult, evaluation: Evaluation, inbox: Inbox

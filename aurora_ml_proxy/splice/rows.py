@@ -31,7 +31,7 @@ from aurora_ml_proxy.protocol.results import (
     read_status,
     write_column_count,
 )
-from aurora_ml_proxy.protocol.vocabulary import ColumnType, ServerStatus
+from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES, ColumnType, ServerStatus
 from aurora_ml_proxy.splice.numbers import format_double
 
 Ask = Callable[[bytes | None, str, int], Question]
@@ -44,17 +44,6 @@ _WIDE_CHARSETS = {
 }
 """character_set_results may be a wide one, where a letter or a digit is not one byte.
 Collation ids of ucs2 and utf16, utf16le, utf32."""
-
-_INTEGERS = frozenset(
-    (
-        ColumnType.TINY,
-        ColumnType.SHORT,
-        ColumnType.LONG,
-        ColumnType.LONGLONG,
-        ColumnType.INT24,
-        ColumnType.YEAR,
-    )
-)
 
 
 _MORE_RESULTS = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS)
@@ -251,7 +240,7 @@ class SplicedResult:
         for _, call in self._fills:
             if call.batch_size_column == appended:
                 definition = read_column_definition(payload, self._layout)
-                if definition.type not in _INTEGERS:
+                if definition.type not in INTEGER_TYPES:
                     raise wrong_batch_size(call.function.name)
 
     def _read_eof(self, payload: bytes) -> None:

@@ -1,0 +1,66 @@
+"""The tables of a FROM and the ON conditions between them."""
+
+from collections.abc import Sequence
+
+from aurora_ml_proxy.plan.blocks import Block, Span, block_of, mark, word
+from aurora_ml_proxy.plan.tokens import Statement
+
+_JOINING = frozenset(
+    b"JOIN INNER LEFT RIGHT CROSS NATURAL STRAIGHT_JOIN FULL OUTER".split()
+)
+
+
+def on_conditions(
+    statement: Statement, blocks: Sequence[Block], block: Block
+) -> list[Span]:
+    """What stands behind each ON of a block's FROM."""
+    first, last = block.parts[b"FROM"]
+    return [
+        (i + 1, _end_of_condition(statement, i, last))
+        for i in range(first, last + 1)
+        if word(statement, i) == b"ON"
+        and mark(statement, i - 1) != b"."
+        and block_of(list(blocks), i) is block
+    ]
+
+
+def _end_of_condition(statement: Statement, on: int, last: int) -> int:
+    """The last token of the condition behind the token `on`."""
+    level = statement.depth[on]
+    for i in range(on + 1, last + 1):
+        if statement.depth[i] < level:
+            return i - 1
+        if statement.depth[i] == level and (
+            _starts_join(statement, i)
+            or mark(statement, i) == b","
+            or word(statement, i) == b"ON"
+        ):
+            return i - 1
+    return last
+
+
+def _starts_join(statement: Statement, i: int) -> bool:
+    """Whether a join's keyword stands here; LEFT(…) is a function."""
+    if word(statement, i) in (b"LEFT", b"RIGHT") and mark(statement, i + 1) == b"(":
+        return False
+    return word(statement, i) in _JOINING
+
+
+def factors(statement: Statement, span: Span) -> list[Span]:
+    """The tables of a FROM, each with its alias and hints, conditions left out."""
+    first, last = span
+    level = statement.depth[first]
+    found: list[Span] = []
+    start: int | None = first
+    for i in range(first, last + 1):
+        if statement.depth[i] != level:
+            continue
+        is_end = word(statement, i) in (b"ON", b"USING")
+        is_join = _starts_join(statement, i) or mark(statement, i) == b","
+        if is_join or is_end:
+            if start is not None and start < i:
+                found.append((start, i - 1))
+            start = i + 1 if is_join else None
+    if start is not None and start <= last:
+        found.append((start, last))
+    return found

@@ -1,0 +1,108 @@
+"""SQL with places for answers: what is sent once the answers are known.
+
+A template is cut from the user's own text by byte span; nothing of it is generated anew.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from aurora_ml_proxy.plan.calls import Call
+from aurora_ml_proxy.plan.tokens import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Lenient:
+    """The answer of a call, NULL where it is not known, whatever the rendering."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Whether the answer of a call is not known for a row."""
+
+    call: int
+
+
+Piece = bytes | int | Lenient | Unknown
+"""Text, or the number of a call: its answer, which fails or is NULL where it is not
+known, as the rendering says."""
+
+Template = tuple[Piece, ...]
+
+Edit = tuple[int, int, Template]
+"""A span of the statement, in bytes, and what stands there instead."""
+
+
+def outermost(calls: Sequence[Call], first: int, last: int) -> Iterable[int]:
+    """The numbers of the calls between two tokens that are in no other call there."""
+    end = first
+    for index, call in enumerate(calls):
+        if end <= call.first and call.last <= last:
+            yield index
+            end = call.last + 1
+
+
+Substitute = Callable[[int], tuple[int, Template] | None]
+"""For a token: the last token and the text of what stands in their place; or None."""
+
+
+def cut(
+    statement: Statement,
+    first: int,
+    last: int,
+    calls: Sequence[Call],
+    substitute: Substitute | None = None,
+) -> Template:
+    """The text from one token to another, comments left out, calls as their numbers."""
+    pieces: list[Piece] = []
+    starts = {calls[index].first: index for index in outermost(calls, first, last)}
+    plain = i = first
+
+    def put(upto: int, behind: int, template: Template) -> None:
+        if upto > plain:
+            pieces.append(statement.source(plain, upto - 1) + b" ")
+        pieces.extend(template)
+        if behind <= last:
+            pieces.append(b" ")
+
+    while i <= last:
+        if i in starts:
+            behind = calls[starts[i]].last + 1
+            put(i, behind, (starts[i],))
+        elif substitute is not None and (found := substitute(i)) is not None:
+            behind = found[0] + 1
+            put(i, behind, found[1])
+        else:
+            i += 1
+            continue
+        plain = i = behind
+    if plain <= last:
+        pieces.append(statement.source(plain, last))
+    return tuple(pieces)
+
+
+def edit(sql: bytes, edits: Iterable[Edit]) -> Template:
+    """The statement with spans replaced; spans do not overlap."""
+    pieces: list[Piece] = []
+    pos = 0
+    for start, end, template in sorted(edits, key=lambda e: e[:2]):
+        pieces += [sql[pos:start], *template]
+        pos = end
+    pieces.append(sql[pos:])
+    return tuple(piece for piece in pieces if piece != b"")
+
+
+def joined(separator: bytes, templates: Iterable[Template]) -> Template:
+    """Templates with a text between them."""
+    pieces: list[Piece] = []
+    for n, template in enumerate(templates):
+        if n:
+            pieces.append(separator)
+        pieces += template
+    return tuple(pieces)
+
+
+def text_of(template: Template) -> bytes:
+    """The text of a template without calls."""
+    return b"".join(piece for piece in template if isinstance(piece, bytes))

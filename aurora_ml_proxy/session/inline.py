@@ -1,0 +1,362 @@
+"""Answer one statement inline: read the texts, ask about them, send it with the answers.
+
+What the server then finds no answer for makes it fail, with nothing changed; the texts
+are read again, by wider queries in the end, and the statement is sent again. The answer
+is right or there is an error, whatever other sessions do in between.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from aurora_ml_proxy.errors import (
+    ProxyError,
+    TextsChanged,
+    UnsupportedStatement,
+    UpstreamLost,
+)
+from aurora_ml_proxy.evaluate.arguments import read_batch_size, read_language
+from aurora_ml_proxy.evaluate.evaluation import Evaluation, Question
+from aurora_ml_proxy.functions import wrong_batch_size
+from aurora_ml_proxy.plan.inline import MISSING
+from aurora_ml_proxy.plan.plan import Asked, Harvest, Inline, Query
+from aurora_ml_proxy.plan.template import Lenient, Template, Unknown
+from aurora_ml_proxy.protocol.results import (
+    ColumnDefinition,
+    Layout,
+    error_number,
+    is_error,
+    read_text_row,
+)
+from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES
+from aurora_ml_proxy.session.inbox import Inbox
+from aurora_ml_proxy.session.ports import Port
+from aurora_ml_proxy.session.queries import Queries, QueryFailed, next_payloads
+from aurora_ml_proxy.splice.lookups import KnownAnswers, hash_of, render
+from aurora_ml_proxy.splice.packed import read_packed
+from aurora_ml_proxy.splice.passed import PassedResult
+
+HELD_BYTES = 4 << 20
+"""Bytes of a result that are held back, so that the statement can be sent again."""
+
+MAX_TRIES = 10
+"""How often a statement is sent at most, growing prefixes not counted."""
+
+_SIP_S = 15.0
+"""As in `answer`: an upstream that cannot write for long would hang up."""
+
+_NO_LIMIT = b" LIMIT 18446744073709551615"
+"""@@sql_select_limit is for the user's own statements."""
+
+_ER_DATA_OUT_OF_RANGE = 1690
+
+_MISSING = str(MISSING).encode()
+
+_ENDS_STATEMENT = frozenset(
+    (1020, 1158, 1159, 1160, 1161, 1205, 1213, 1290, 1317, 1412, 1969, 3024, 3572)
+)
+"""Errors of a harvest that are the statement's own: the transaction may be gone, somebody
+has killed it, its time is over."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far the harvests have got."""
+
+    levels: list[int]
+    """Which query of each harvest is used; behind the last one: none works."""
+    grown: int = 0
+    """How often the prefix was doubled."""
+    is_prefix_done: bool = True
+    new_texts: int = 0
+    pending: list[tuple[int, int, Question]] = field(default_factory=list)
+    """Set of answers, hash of the text, its question."""
+
+
+class InlineAnswer:
+    """Answers one statement; `passed` is what its client gets."""
+
+    def __init__(
+        self,
+        plan: Inline,
+        queries: Queries,
+        layout: Layout,
+        evaluation: Evaluation,
+        client: Port,
+        seq: int,
+    ) -> None:
+        self.passed = PassedResult(layout, seq)
+        self.tries = 0
+        self._plan = plan
+        self._queries = queries
+        self._layout = layout
+        self._evaluation = evaluation
+        self._client = client
+        self._seq = seq
+        self._known = [KnownAnswers() for _ in range(plan.known_sets)]
+        self._progress = _Progress([0] * len(plan.harvests))
+        self._function = plan.calls[0].function.name
+
+    async def answer(self, front: bytes, inbox: Inbox) -> None:
+        """Harvest, ask, send, until the statement finds every answer that it needs.
+
+        Args:
+            front: the client's COM_QUERY with its attributes.
+        Raises: ProxyError; QueryFailed with the upstream's error to pass on.
+        """
+        while True:
+            await self._harvest_all(inbox)
+            progress = self._progress
+            if self.tries and not progress.new_texts:
+                if not self._widen():
+                    raise self._give_up()
+                continue
+            if self.tries == MAX_TRIES + progress.grown:
+                raise self._give_up()
+            self.tries += 1
+            if await self._send(front, inbox):
+                return
+            if self._plan.changes_data:
+                await self._check_engines(inbox)
+            progress.grown += self._plan.has_check
+
+    def _give_up(self) -> ProxyError:
+        harvests = zip(self._plan.harvests, self._progress.levels, strict=True)
+        if any(level >= len(harvest.queries) for harvest, level in harvests):
+            return UnsupportedStatement(
+                f"{self._function}: the texts that a call needs cannot be read before "
+                "the statement runs; put them into a column or a variable first"
+            )
+        return TextsChanged(
+            f"{self._function}: the texts were not the same when the statement ran as "
+            "when they were read before it; other sessions may be changing them. Try "
+            "again; inside a transaction, start it anew"
+        )
+
+    # The texts.
+
+    async def _harvest_all(self, inbox: Inbox) -> None:
+        self._progress.new_texts = 0
+        self._progress.is_prefix_done = True
+        for index in range(len(self._plan.harvests)):
+            await self._harvest(index, inbox)
+        await self._settle(inbox)
+
+    async def _harvest(self, index: int, inbox: Inbox) -> None:
+        """One harvest, by the first query that the upstream understands."""
+        harvest = self._plan.harvests[index]
+        levels = self._progress.levels
+        while levels[index] < len(harvest.queries):
+            query = harvest.queries[levels[index]]
+            if self._depends_on_pending(query.sql):
+                await self._settle(inbox)
+            try:
+                await self._read(harvest, query, inbox)
+                return
+            except QueryFailed as failure:
+                if error_number(failure.packet) in _ENDS_STATEMENT:
+                    raise
+            levels[index] += 1
+
+    def _depends_on_pending(self, template: Template) -> bool:
+        open_sets = {known for known, _, _ in self._progress.pending}
+        if not open_sets:
+            return False
+        for piece in template:
+            match piece:
+                case int() | Lenient() | Unknown():
+                    number = piece if isinstance(piece, int) else piece.call
+                    call = self._plan.calls[number]
+                    if call.known in open_sets or self._depends_on_pending(call.key):
+                        return True
+        return False
+
+    async def _read(self, harvest: Harvest, query: Query, inbox: Inbox) -> None:
+        sql = render(self._plan, query.sql, self._known, is_strict=False)
+        limit = None
+        if query.limit is not None:
+            limit = query.limit << self._progress.grown
+            sql += b" LIMIT %d" % limit
+        elif b" LIMIT " not in sql:
+            sql += _NO_LIMIT
+        await self._queries.check_length(sql, self._function, inbox)
+        self._queries.send(sql)
+        definitions = await self._queries.read_definitions(inbox)
+        failure: ProxyError | None = None
+        try:
+            self._check_batch_sizes(harvest, query, definitions)
+        except ProxyError as error:
+            failure = error
+        rows = 0
+        has_ended = False
+        sips = False
+        while not has_ended:
+            has_room = failure is not None or not self._evaluation.is_saturated
+            payloads = inbox.payloads() if has_room or sips else []
+            sips = False
+            for payload in payloads:
+                if payload[:1] >= b"\xfe" and self._layout.is_terminator(payload):
+                    has_ended = True
+                elif self._layout.is_progress(payload):
+                    continue
+                elif is_error(payload):
+                    raise QueryFailed(payload)
+                elif failure is None:
+                    rows += 1
+                    try:
+                        self._ask(harvest, query, payload)
+                    except ProxyError as error:
+                        failure = error
+            failure = failure or self._evaluation.failure
+            if has_ended:
+                break
+            if payloads:
+                await asyncio.sleep(0)  # the other connections' turn
+            elif inbox.has_ended and has_room:
+                raise UpstreamLost("Lost connection to the upstream during query")
+            else:
+                sips = await self._wait(inbox, has_room=has_room)
+        if failure is not None:
+            raise failure
+        if limit is not None and rows >= limit:
+            self._progress.is_prefix_done = False
+
+    async def _wait(self, inbox: Inbox, *, has_room: bool) -> bool:
+        """Wait for rows or answers; whether to read on although there is no room."""
+        if has_room:
+            await inbox.until_woken()
+            return False
+        try:
+            async with asyncio.timeout(_SIP_S):
+                await inbox.until_woken()
+        except TimeoutError:
+            return True
+        return False
+
+    def _check_batch_sizes(
+        self, harvest: Harvest, query: Query, definitions: list[ColumnDefinition]
+    ) -> None:
+        if query.is_packed:
+            return
+        columns = definitions[-query.width :]
+        for asked in harvest.asked:
+            at = asked.batch_size_column
+            if at is not None and columns[at].type not in INTEGER_TYPES:
+                raise wrong_batch_size(asked.function.name)
+
+    def _ask(self, harvest: Harvest, query: Query, payload: bytes) -> None:
+        values = read_text_row(payload)[-query.width :]
+        if not query.is_packed:
+            for asked in harvest.asked:
+                self._ask_one(asked, values)
+            return
+        (asked,) = harvest.asked
+        for text, language, size in read_packed(values[0] or b""):
+            row: list[bytes | None] = [text]
+            if isinstance(asked.language, int):
+                row.append(language)
+            if asked.batch_size_column is not None:
+                row.append(size)
+            self._ask_one(asked, row)
+
+    def _ask_one(self, asked: Asked, values: list[bytes | None]) -> None:
+        name = asked.function.name
+        batch_size = asked.batch_size
+        if asked.batch_size_column is not None:
+            size = values[asked.batch_size_column]
+            batch_size = read_batch_size(size and size.replace(b"\0", b""), name)
+        language, key = asked.language, values[asked.text]
+        if isinstance(language, int):
+            value = values[language]
+            if value is None:
+                return
+            language = read_language(value, name)
+            key = None if key is None else value + b":" + key
+        if key is None:
+            return
+        number = hash_of(key)
+        if number in self._known[asked.known].answers:
+            return
+        question = self._evaluation.ask(values[asked.text], language, batch_size)
+        self._known[asked.known].answers[number] = None
+        self._progress.pending.append((asked.known, number, question))
+        self._progress.new_texts += 1
+
+    async def _settle(self, inbox: Inbox) -> None:
+        """Wait for the answers to everything that was asked."""
+        evaluation = self._evaluation
+        evaluation.flush()
+        while evaluation.in_flight and evaluation.failure is None:
+            await inbox.until_woken()
+            if inbox.has_ended:
+                raise UpstreamLost("Lost connection to the upstream during query")
+        if evaluation.failure is not None:
+            raise evaluation.failure
+        for known, number, question in self._progress.pending:
+            self._known[known].answers[number] = question.answer
+        self._progress.pending.clear()
+
+    def _widen(self) -> bool:
+        """Read more next time. Whether there is more to read."""
+        progress = self._progress
+        if not progress.is_prefix_done:
+            progress.grown += 1
+            return True
+        has_more = False
+        for index, harvest in enumerate(self._plan.harvests):
+            if progress.levels[index] < len(harvest.queries) - 1:
+                progress.levels[index] += 1
+                has_more = True
+        return has_more
+
+    # The statement.
+
+    async def _send(self, front: bytes, inbox: Inbox) -> bool:
+        """Send the statement; whether it found every answer.
+
+        Raises: ProxyError; QueryFailed with the upstream's own error.
+        """
+        plan = self._plan
+        sql = render(plan, plan.statement, self._known, is_strict=not plan.is_explained)
+        await self._queries.check_length(sql, self._function, inbox)
+        passed = self.passed = PassedResult(
+            self._layout, self._seq, plan.described, has_check=plan.has_check
+        )
+        self._queries.send(sql, front)
+        is_held = True
+        while not passed.has_ended:
+            while not is_held and self._client.is_full:
+                await inbox.until_woken()
+            passed.feed(await next_payloads(inbox))
+            if passed.held_bytes > HELD_BYTES or not is_held:
+                is_held = False
+                self._client.write(passed.take())
+        if passed.error is None:
+            return True
+        if is_missing(passed.error):
+            if not is_held:
+                raise self._give_up()
+            return False
+        self._client.write(passed.take())
+        raise QueryFailed(passed.error)
+
+    async def _check_engines(self, inbox: Inbox) -> None:
+        """A statement that failed half way is sent again only where that undid it."""
+        if not self._plan.tables:
+            return
+        names = b",".join(
+            b"CONVERT(X'%b' USING utf8mb4)" % name.hex().encode()
+            for name in self._plan.tables
+        )
+        sql = (
+            b"SELECT COUNT(*) FROM information_schema.TABLES t JOIN "
+            b"information_schema.ENGINES e ON t.ENGINE=e.ENGINE WHERE t.TABLE_NAME IN "
+            b"(%b) AND COALESCE(e.TRANSACTIONS,'NO')<>'YES' LIMIT 1" % names
+        )
+        rows = await self._queries.rows(sql, inbox)
+        if rows[0][0] != b"0":
+            raise self._give_up()
+
+
+def is_missing(packet: bytes) -> bool:
+    """Whether an ERR packet says that an answer is not in the statement."""
+    return error_number(packet) == _ER_DATA_OUT_OF_RANGE and _MISSING in packet

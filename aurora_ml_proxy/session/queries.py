@@ -1,0 +1,116 @@
+"""Queries of the proxy's own, on the connection that a client's statement came from."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aurora_ml_proxy.errors import MalformedPacket, StatementTooLong, UpstreamLost
+from aurora_ml_proxy.protocol.attributes import NO_ATTRIBUTES
+from aurora_ml_proxy.protocol.packets import write_packet
+from aurora_ml_proxy.protocol.results import (
+    ColumnDefinition,
+    Layout,
+    is_error,
+    read_column_count,
+    read_column_definition,
+    read_text_row,
+)
+from aurora_ml_proxy.protocol.vocabulary import CLIENT_QUERY_ATTRIBUTES, Commands
+from aurora_ml_proxy.session.inbox import Inbox
+from aurora_ml_proxy.session.ports import Port
+
+_COM_QUERY = bytes((Commands.COM_QUERY,))
+
+CERTAINLY_TAKEN_BYTES = 1 << 20
+"""A shorter statement is under every max_allowed_packet that a server runs with; of a
+longer one the server is asked, for it would hang up."""
+
+
+class QueryFailed(Exception):
+    """The upstream answered a query of ours with this ERR packet."""
+
+    def __init__(self, packet: bytes) -> None:
+        super().__init__()
+        self.packet = packet
+
+
+class Queries:
+    """Sends queries in text and reads their rows."""
+
+    def __init__(self, upstream: Port, layout: Layout) -> None:
+        self._upstream = upstream
+        self._layout = layout
+        attributes = layout.capabilities & CLIENT_QUERY_ATTRIBUTES
+        self._front = _COM_QUERY + (NO_ATTRIBUTES if attributes else b"")
+
+    def send(self, sql: bytes, front: bytes = b"") -> None:
+        """Send a statement.
+
+        Args:
+            front: the client's own COM_QUERY with its attributes, for its statement.
+        """
+        self._upstream.write(write_packet((front or self._front) + sql, 0))
+
+    async def check_length(self, sql: bytes, function: str, inbox: Inbox) -> None:
+        """Raises: StatementTooLong for what the upstream would hang up over."""
+        if len(sql) < CERTAINLY_TAKEN_BYTES:
+            return
+        rows = await self.rows(b"SELECT @@max_allowed_packet LIMIT 1", inbox)
+        limit = int((rows[0][0] or b"0").replace(b"\0", b""))
+        if len(sql) + 1024 > limit:
+            raise StatementTooLong(
+                f"{function}: the statement with its answers in it has {len(sql):,} "
+                f"bytes, over the server's max_allowed_packet of {limit:,}; raise that, "
+                "or take fewer distinct texts at once"
+            )
+
+    async def rows(self, sql: bytes, inbox: Inbox) -> list[list[bytes | None]]:
+        """All rows of a small result. Raises: QueryFailed, UpstreamLost."""
+        self.send(sql)
+        await self.read_definitions(inbox)
+        return [row async for row in self._read_rows(inbox)]
+
+    async def read_definitions(self, inbox: Inbox) -> list[ColumnDefinition]:
+        """The head of a result set. Raises: QueryFailed, UpstreamLost."""
+        first = await _next(inbox)
+        while self._layout.is_progress(first):
+            first = await _next(inbox)
+        if is_error(first):
+            raise QueryFailed(first)
+        count, follows = read_column_count(first, self._layout)
+        definitions = []
+        for _ in range(count if follows else 0):
+            packet = await _next(inbox)
+            definitions.append(read_column_definition(packet, self._layout))
+        if self._layout.sends_eof:
+            await _next(inbox)
+        return definitions
+
+    async def _read_rows(self, inbox: Inbox) -> AsyncIterator[list[bytes | None]]:
+        while not self._layout.is_terminator(payload := await _next(inbox)):
+            if self._layout.is_progress(payload):
+                continue
+            if is_error(payload):
+                raise QueryFailed(payload)
+            yield read_text_row(payload)
+
+
+async def _next(inbox: Inbox) -> bytes:
+    packet = await inbox.read_packet()
+    if packet is None:
+        raise UpstreamLost("Lost connection to the upstream during query")
+    return packet.payload
+
+
+async def next_payloads(inbox: Inbox) -> list[bytes]:
+    """The next packets, as many as have come. Raises: UpstreamLost."""
+    while not (payloads := inbox.payloads()):
+        if inbox.has_ended:
+            raise UpstreamLost("Lost connection to the upstream during query")
+        await inbox.until_woken()
+    await asyncio.sleep(0)  # the other connections' turn
+    return payloads
+
+
+def refused(what: str) -> MalformedPacket:
+    """The upstream does not answer a question that every server answers."""
+    return MalformedPacket(f"the upstream refuses to name its {what}")

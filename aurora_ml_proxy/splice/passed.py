@@ -1,0 +1,169 @@
+"""Any response to a statement on its way through, its packets numbered anew.
+
+Rows are held back for a while: a statement that fails because an answer is missing can
+be sent again as long as its client has seen nothing of it.
+"""
+
+from collections.abc import Iterable
+from enum import Enum
+
+from aurora_ml_proxy.errors import MalformedPacket
+from aurora_ml_proxy.functions import ResultType
+from aurora_ml_proxy.protocol.packets import packet_count, write_packet
+from aurora_ml_proxy.protocol.results import (
+    Layout,
+    add_warnings,
+    is_error,
+    read_column_count,
+    read_column_definition,
+    read_status,
+    write_column_count,
+)
+from aurora_ml_proxy.protocol.vocabulary import ServerStatus
+from aurora_ml_proxy.splice.rows import describe
+
+_MORE_RESULTS = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS)
+
+
+class _At(Enum):
+    """What packet comes next."""
+
+    FIRST = "OK, ERR or column count"
+    DEFINITIONS = "column definition"
+    EOF = "EOF behind the definitions"
+    ROWS = "row or terminator"
+    END = "nothing"
+
+
+class PassedResult:
+    """The response to one statement: of any kind, of any number of results.
+
+    Args:
+        described: columns of the first result that are nothing but a call.
+        has_check: whether the last column is ours, always NULL, and to be cut off.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        first_seq: int,
+        described: Iterable[tuple[int, ResultType]] = (),
+        *,
+        has_check: bool = False,
+    ) -> None:
+        self.seq = first_seq
+        """The sequence number of the next packet to the client."""
+        self.error: bytes | None = None
+        """The upstream's ERR packet, if it sent one."""
+        self.terminator: bytes | None = None
+        """The packet that ends the last result; not among those given out."""
+        self.rows = 0
+        self.held_bytes = 0
+        self.is_changed = False
+        """An OK or a result is complete: what the statement did cannot be undone."""
+        self._layout = layout
+        self._described = tuple(described)
+        self._has_check = has_check
+        self._at = _At.FIRST
+        self._left = 0
+        self._index = 0
+        self._columns = 0
+        self._ready: list[bytes] = []
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the upstream has sent everything."""
+        return self._at is _At.END
+
+    def feed(self, payloads: Iterable[bytes]) -> None:
+        """Take the upstream's next packets. Raises: MalformedPacket."""
+        for payload in payloads:
+            if self._at is _At.ROWS and payload[:1] < b"\xfe":
+                self.rows += 1
+                self._hold(payload[:-1] if self._has_check else payload)
+            elif self._at is _At.END:
+                return  # unsolicited: the upstream says why it is about to hang up
+            elif self._layout.is_progress(payload):
+                self._hold(payload)
+            elif is_error(payload):
+                self.error = payload
+                self._at = _At.END
+            else:
+                _READERS[self._at](self, payload)
+
+    def take(self) -> bytes:
+        """The packets that are held back; the client gets them now."""
+        data = b"".join(self._ready)
+        self._ready.clear()
+        self.held_bytes = 0
+        return data
+
+    def finish(self, extra_warnings: int) -> bytes:
+        """The last packets, once the upstream has sent everything and no error."""
+        assert self.terminator is not None
+        self._hold(add_warnings(self.terminator, extra_warnings, self._layout))
+        return self.take()
+
+    def _hold(self, payload: bytes) -> None:
+        packet = write_packet(payload, self.seq)
+        self._ready.append(packet)
+        self.held_bytes += len(packet)
+        self.seq = (self.seq + packet_count(len(payload))) & 0xFF
+
+    def _read_first(self, payload: bytes) -> None:
+        if payload[:1] == b"\x00":
+            self._end_result(payload)
+            return
+        if payload[:1] == b"\xfb":
+            raise MalformedPacket("the upstream asks for a file")
+        count, follows = read_column_count(payload, self._layout)
+        self._columns = count - self._has_check
+        self._index = 0
+        self._hold(write_column_count(self._columns, payload))
+        self._left = count if follows else 0
+        self._at = _At.DEFINITIONS if follows else self._behind_definitions()
+
+    def _behind_definitions(self) -> _At:
+        return _At.EOF if self._layout.sends_eof else _At.ROWS
+
+    def _read_definition(self, payload: bytes) -> None:
+        index = self._index
+        self._index += 1
+        if self._index == self._left:
+            self._at = self._behind_definitions()
+        if index >= self._columns:
+            return
+        for column, result in self._described:
+            if column in (index, index - self._left):
+                definition = read_column_definition(payload, self._layout)
+                payload = describe(definition, result).write()
+        self._hold(payload)
+
+    def _read_eof(self, payload: bytes) -> None:
+        self._hold(payload)
+        self._at = _At.ROWS
+
+    def _read_last(self, payload: bytes) -> None:
+        if self._layout.is_terminator(payload):
+            self._end_result(payload)
+        else:
+            self.rows += 1
+            self._hold(payload[:-1] if self._has_check else payload)
+
+    def _end_result(self, payload: bytes) -> None:
+        self.is_changed = True
+        if read_status(payload, self._layout) & _MORE_RESULTS:
+            self._hold(payload)
+            self._described, self._has_check = (), False
+            self._at = _At.FIRST
+        else:
+            self.terminator = payload
+            self._at = _At.END
+
+
+_READERS = {
+    _At.FIRST: PassedResult._read_first,
+    _At.DEFINITIONS: PassedResult._read_definition,
+    _At.EOF: PassedResult._read_eof,
+    _At.ROWS: PassedResult._read_last,
+}
