@@ -51,7 +51,7 @@ class Pair:
         except (pymysql.MySQLError, OSError) as failure:
             self.proxied.abandon()
             self.proxied = RandomClient(self.server, self._proxy.host, self._proxy.port)
-            return [f"direct {wanted.error or 'succeeds'}, proxied {failure!r}"]
+            return [f"no answer: direct {wanted.error}, proxied {failure!r}"]
         return list(differences(self.server, made, wanted, got))
 
 

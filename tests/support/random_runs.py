@@ -27,6 +27,10 @@ COLUMN_FIELDS = (
     *("flags", "decimals"),
 )
 
+ANSWER_TIMEOUT_S = 30
+_NO_ANSWER = (2006, 2013, 2014, 2027)
+"""The client library's own errors: no answer came, or no sense could be made of it."""
+
 Rows = tuple[tuple[bytes | None, ...], ...]
 
 
@@ -49,7 +53,7 @@ class RandomClient(RawClient):
     """A client whose session is as random statements want it."""
 
     def __init__(self, server: Server, host: str, port: int, **options: Any) -> None:
-        super().__init__(server, host, port, **options)
+        super().__init__(server, host, port, read_timeout=ANSWER_TIMEOUT_S, **options)
         for statement in SESSION:
             self.run(statement)
 
@@ -67,10 +71,8 @@ class RandomClient(RawClient):
         for sql in statement.before:
             self.run(sql)
         self.run("START TRANSACTION")
-        try:
-            outcome = self._outcome(statement)
-        finally:
-            self.run("ROLLBACK")
+        outcome = self._outcome(statement)
+        self.run("ROLLBACK")
         for sql in statement.after:
             self.run(sql)
         return outcome
@@ -89,6 +91,8 @@ class RandomClient(RawClient):
                 columns = tuple(_column(field) for field in result.fields)
                 rows = tuple(result.rows)
         except pymysql.MySQLError as failure:
+            if not self.connection.open or failure.args[0] in _NO_ANSWER:
+                raise
             error = failure.args
         shown = tuple(self.run("SHOW WARNINGS").rows)
         left = tuple(self._check(check) for check in statement.checks)
@@ -105,8 +109,9 @@ def differences(
     server: Server, statement: Statement, wanted: Outcome, got: Outcome
 ) -> Iterator[str]:
     """A line for every field that differs, with both sides."""
-    if (wanted.error or (0,))[0] != (got.error or (0,))[0]:
-        yield f"error: direct {wanted.error}, proxied {got.error}"
+    errno, other = ((one.error or (0,))[0] for one in (wanted, got))
+    if errno != other:
+        yield f"error {errno} or {other}: direct {wanted.error}, proxied {got.error}"
         return
     yield from _columns(server, wanted, got)
     if statement.ordered or len(wanted.rows) != len(got.rows):
