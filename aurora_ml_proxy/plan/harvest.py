@@ -25,7 +25,7 @@ from aurora_ml_proxy.plan.inserted import (
     read_inserted,
     rows_query,
 )
-from aurora_ml_proxy.plan.joins import factors, on_conditions
+from aurora_ml_proxy.plan.joins import all_conditions, factors, on_conditions
 from aurora_ml_proxy.plan.names import alias_of
 from aurora_ml_proxy.plan.plan import Asked, Harvest, Query
 from aurora_ml_proxy.plan.select import folded
@@ -409,17 +409,18 @@ class Harvester:
 
     def _reduced(self, block: Block, span: Span) -> Template:
         """FROM, its ON conditions without those that hold a call."""
-        conditions = {
-            first: (first, last)
-            for first, last in on_conditions(self._statement, self._blocks, block)
-            if has_call(self._calls, (first, last))
-        }
+        conditions = on_conditions(self._statement, self._blocks, block)
+        return self._without_calls(span, conditions)
+
+    def _without_calls(self, span: Span, conditions: Sequence[Span]) -> Template:
+        """A text whose conditions are without those that hold a call."""
+        by_first = {c[0]: c for c in conditions if has_call(self._calls, c)}
 
         def substitute(i: int) -> tuple[int, Template] | None:
-            if i not in conditions:
+            if i not in by_first:
                 return None
-            free = free_conjuncts(self._statement, conditions[i], self._calls)
-            return conditions[i][1], self.anded(free) if free else (b"1=1",)
+            free = free_conjuncts(self._statement, by_first[i], self._calls)
+            return by_first[i][1], self.anded(free) if free else (b"1=1",)
 
         return self._cut_with(span, substitute)
 
@@ -595,17 +596,24 @@ class Harvester:
     # When all else misses.
 
     def _wider(self, index: int, block: Block) -> Iterator[Query]:
+        """Rows before any condition that holds a call, here and in derived tables; then
+        the rows of each table alone. The server may evaluate conditions in any order."""
         if b"FROM" not in block.parts or self._is_aggregated(self._calls[index], block):
             return
         columns, _ = self._columns(index)
-        sql = (*self._with(block), b"SELECT DISTINCT ", *joined(b",", columns))
         span = block.parts[b"FROM"]
-        if b"WHERE" in block.parts:
-            yield Query((*sql, b" FROM ", *self._reduced(block, span)), len(columns))
+        conditions = all_conditions(self._statement, self._blocks)
+        lists = [self._without_calls(w, conditions) for w in dict.fromkeys(block.withs)]
+        keyword = b"WITH RECURSIVE " if block.is_recursive else b"WITH "
+        front = (keyword, *joined(b", ", lists), b" ") if lists else ()
+        sql = (*front, b"SELECT DISTINCT ", *joined(b",", columns), b" FROM ")
+        if lists or b"WHERE" in block.parts or has_call(self._calls, span):
+            yield Query((*sql, *self._without_calls(span, conditions)), len(columns))
         found = factors(self._statement, span)
         if 1 < len(found) <= _MAX_FACTORS:
             for factor in found:
-                yield Query((*sql, b" FROM ", *self._cut(*factor)), len(columns))
+                table = self._without_calls(factor, conditions)
+                yield Query((*sql, *table), len(columns))
 
     # Outside of every block: the rows of an INSERT.
 
@@ -660,18 +668,24 @@ class Harvester:
         return substitute
 
 
+_CONSTANTS = frozenset((b"NULL", b"TRUE", b"FALSE"))
+
+
 def is_constant(statement: Statement, first: int, last: int) -> bool:
     """Whether an expression is of literals and user variables only."""
-    for i in range(first, last + 1):
-        token = statement.tokens[i]
-        if token.kind is Kind.QUOTED:
-            return False
-        if token.kind is Kind.WORD and not (
-            token.text in (b"N", b"X", b"B", b"NULL", b"TRUE", b"FALSE")
-            or token.text.startswith(b"_")
-            or mark(statement, i + 1) == b"("
-        ):
-            return False
-        if token.kind is Kind.WORD and token.text in (b"SELECT", b"VALUES", b"VALUE"):
-            return False
-    return True
+    return all(_is_constant_token(statement, i) for i in range(first, last + 1))
+
+
+def _is_constant_token(statement: Statement, i: int) -> bool:
+    token = statement.tokens[i]
+    if token.kind is Kind.QUOTED:
+        return False
+    if token.kind is not Kind.WORD or token.text in _CONSTANTS:
+        return True
+    if mark(statement, i + 1) == b"(":
+        no_row = (b"SELECT", b"VALUES", b"VALUE", b"GROUPING")
+        return token.text not in no_row and token.text not in _AGGREGATES
+    behind = statement.tokens[i + 1].kind if i + 1 < len(statement.tokens) else None
+    return behind is Kind.STRING and (
+        token.text in (b"N", b"X", b"B") or token.text.startswith(b"_")
+    )

@@ -5,10 +5,9 @@ names for items that have none, and conditions without a call are put in front o
 with one, so that the server does not evaluate a call on rows that it would not need.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from aurora_ml_proxy.errors import UnsupportedStatement
-from aurora_ml_proxy.functions import ResultType
 from aurora_ml_proxy.plan.arguments import (
     literal_batch_size,
     literal_language,
@@ -29,12 +28,12 @@ from aurora_ml_proxy.plan.conditions import (
 )
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.harvest import Harvester, is_constant
-from aurora_ml_proxy.plan.inserted import read_inserted
-from aurora_ml_proxy.plan.joins import on_conditions
+from aurora_ml_proxy.plan.inserted import listed, read_inserted
+from aurora_ml_proxy.plan.joins import all_conditions
 from aurora_ml_proxy.plan.kinds import Kinds
 from aurora_ml_proxy.plan.names import alias_of, generated_name, quote_name
-from aurora_ml_proxy.plan.plan import Harvest, Inline, InlineCall
-from aurora_ml_proxy.plan.select import decoded
+from aurora_ml_proxy.plan.plan import Described, Harvest, Inline, InlineCall
+from aurora_ml_proxy.plan.select import Item, decoded
 from aurora_ml_proxy.plan.template import (
     Edit,
     Template,
@@ -89,13 +88,13 @@ def inline(
         edits.append((at, at, _check(statement, calls, indexes)))
         harvests = [*harvester.harvests(skipped=indexes)]
         harvests.insert(_place_of_prefix(harvests), harvest)
-        guarded = [s for s in _conditions(statement, blocks) if s != (first, last)]
+        guarded = [s for s in all_conditions(statement, blocks) if s != (first, last)]
         skipped = [block.parts[b"WHERE"]]
     elif not kinds.is_explained:
         harvests = harvester.harvests()
-        guarded, skipped = _conditions(statement, blocks), []
+        guarded, skipped = all_conditions(statement, blocks), []
     else:
-        guarded, skipped = _conditions(statement, blocks), []
+        guarded, skipped = all_conditions(statement, blocks), []
     for span in guarded:
         edits += _guard(statement, calls, harvester, span)
     edits += _names(statement, calls, blocks)
@@ -118,6 +117,7 @@ def inline(
         changes_data=kinds.changes_data,
         tables=_tables(statement) if kinds.changes_data else (),
         is_explained=kinds.is_explained,
+        casts=dialect.is_mariadb,
         digest=digest(statement),
     )
 
@@ -287,15 +287,6 @@ def _is_limited(sql: Template) -> bool:
 # Edits of the statement.
 
 
-def _conditions(statement: Statement, blocks: Sequence[Block]) -> list[Span]:
-    """Every WHERE and ON."""
-    found = [b.parts[b"WHERE"] for b in blocks if b"WHERE" in b.parts]
-    for block in blocks:
-        if b"FROM" in block.parts:
-            found += on_conditions(statement, blocks, block)
-    return found
-
-
 def _guard(
     statement: Statement, calls: Sequence[Call], harvester: Harvester, span: Span
 ) -> list[Edit]:
@@ -344,24 +335,83 @@ def _described(
     calls: Sequence[Call],
     blocks: Sequence[Block],
     has_check: bool,
-) -> tuple[tuple[int, ResultType], ...]:
-    """The result's columns that are nothing but a call."""
+) -> tuple[Described, ...]:
+    """The result's columns that are nothing but a call, here or in a derived table."""
+    if word(statement, 0) == b"VALUES":
+        return tuple(_names_of_values(statement))
     outer = [b for b in blocks if b.level == 0 and b.is_select and not b.in_union]
     if len(outer) != 1 or word(statement, 0) not in (b"SELECT", b"WITH"):
         return ()
+    whole = {(call.first, call.last): call.function.result for call in calls}
+    inner = {
+        _item_name(statement, item): result
+        for block in blocks
+        if block is not outer[0]
+        for item in block.items
+        if (result := whole.get(_body(statement, item))) is not None
+    }
     items = outer[0].items
     stars = [n for n, item in enumerate(items) if item.is_star]
     found = []
     for n, item in enumerate(items):
-        alias = alias_of(statement, item.first, item.last)
-        last = item.last
-        if alias is not None:
-            last = alias - 1
-            last -= word(statement, last) == b"AS"
-        for call in calls:
-            if (call.first, call.last) == (item.first, last):
-                if not any(star < n for star in stars):
-                    found.append((n, call.function.result))
-                elif not any(star > n for star in stars):
-                    found.append((n - len(items) - has_check, call.function.result))
+        result = whole.get(_body(statement, item))
+        is_own = result is not None
+        if result is None:
+            result = inner.get(_column_name(statement, *_body(statement, item)))
+        if result is None:
+            continue
+        if not any(star < n for star in stars):
+            found.append(Described(n, result, is_own=is_own))
+        elif not any(star > n for star in stars):
+            at = n - len(items) - has_check
+            found.append(Described(at, result, is_own=is_own))
+    if stars:
+        found += [
+            Described(None, result, name=name, is_own=False)
+            for name, result in inner.items()
+        ]
     return tuple(found)
+
+
+def _body(statement: Statement, item: Item) -> Span:
+    """An item without its alias, and without parentheses around the whole."""
+    alias = alias_of(statement, item.first, item.last)
+    first, last = item.first, item.last
+    if alias is not None:
+        last = alias - 1
+        last -= word(statement, last) == b"AS"
+    while mark(statement, first) == b"(" and statement.closing[first] == last:
+        first, last = first + 1, last - 1
+    return first, last
+
+
+def _item_name(statement: Statement, item: Item) -> bytes:
+    alias = alias_of(statement, item.first, item.last)
+    if alias is None:
+        return generated_name(statement, item.first, item.last)
+    token = statement.tokens[alias]
+    text = statement.sql[token.start : token.end]
+    return text if token.kind is Kind.WORD else text[1:-1]
+
+
+def _column_name(statement: Statement, first: int, last: int) -> bytes:
+    """The column that `column` or `table.column` names."""
+    is_column = all(
+        mark(statement, i) == b"."
+        if (last - i) % 2
+        else statement.tokens[i].kind in (Kind.WORD, Kind.QUOTED)
+        for i in range(first, last + 1)
+    )
+    if not is_column:
+        return b""
+    token = statement.tokens[last]
+    text = statement.sql[token.start : token.end]
+    return text if token.kind is Kind.WORD else text[1:-1]
+
+
+def _names_of_values(statement: Statement) -> Iterator[Described]:
+    """MariaDB names the columns of VALUES after the first row's text."""
+    if mark(statement, 1) != b"(":
+        return
+    for n, span in enumerate(listed(statement, 1)):
+        yield Described(n, None, name=generated_name(statement, *span))

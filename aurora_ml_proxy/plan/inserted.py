@@ -58,7 +58,7 @@ def read_inserted(statement: Statement) -> Inserted | None:
         i = statement.closing.get(i + 1, i) + 1
     columns: tuple[Span, ...] = ()
     if mark(statement, i) == b"(" and word(statement, i + 1) not in (b"SELECT", b"WITH"):
-        columns = tuple(_listed(statement, i))
+        columns = tuple(listed(statement, i))
         i = statement.closing[i] + 1
     tails = {
         word(statement, j): j
@@ -75,7 +75,7 @@ def read_inserted(statement: Statement) -> Inserted | None:
                 i += 1
             if mark(statement, i) != b"(":
                 break
-            rows.append(tuple(_listed(statement, i)))
+            rows.append(tuple(listed(statement, i)))
             i = statement.closing[i] + 1
             if mark(statement, i) != b",":
                 break
@@ -84,7 +84,7 @@ def read_inserted(statement: Statement) -> Inserted | None:
             token = statement.tokens[i + 1]
             alias = statement.sql[token.start : token.end]
             if mark(statement, i + 2) == b"(":
-                columns = tuple(_listed(statement, i + 2))
+                columns = tuple(listed(statement, i + 2))
     elif word(statement, i) == b"SET":
         pairs = _assignments(statement, i + 1, stop - 1)
         columns = tuple(name for name, _ in pairs)
@@ -108,7 +108,7 @@ def _is_tail(statement: Statement, i: int) -> bool:
     return word(statement, i) == b"RETURNING"
 
 
-def _listed(statement: Statement, opening: int) -> list[Span]:
+def listed(statement: Statement, opening: int) -> list[Span]:
     """What commas part between an opening parenthesis and its closing one."""
     return commas(statement, opening + 1, statement.closing[opening] - 1)
 

@@ -24,6 +24,15 @@ def on_conditions(
     ]
 
 
+def all_conditions(statement: Statement, blocks: Sequence[Block]) -> list[Span]:
+    """Every WHERE and ON of a statement."""
+    found = [b.parts[b"WHERE"] for b in blocks if b"WHERE" in b.parts]
+    for block in blocks:
+        if b"FROM" in block.parts:
+            found += on_conditions(statement, blocks, block)
+    return found
+
+
 def _end_of_condition(statement: Statement, on: int, last: int) -> int:
     """The last token of the condition behind the token `on`."""
     level = statement.depth[on]

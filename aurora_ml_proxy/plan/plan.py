@@ -93,6 +93,19 @@ class Harvest:
 
 
 @dataclass(frozen=True, slots=True)
+class Described:
+    """A column of the result whose definition must be that of a function's result."""
+
+    column: int | None
+    """Below zero counted from the last; None for any column of this name."""
+    result: ResultType | None
+    """None when only the name is to be changed."""
+    name: bytes = b""
+    is_own: bool = True
+    """The item is the call; else it is the column of a derived table that is one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Inline:
     """Calls anywhere: read their texts, then send the statement with answers in it."""
 
@@ -102,8 +115,7 @@ class Inline:
     """How many sets of answers there are."""
     harvests: tuple[Harvest, ...]
     """In the order in which one may need the answers to another's texts."""
-    described: tuple[tuple[int, ResultType], ...]
-    """Columns that are nothing but a call; below zero counted from the last."""
+    described: tuple[Described, ...]
     has_check: bool
     """The last column is ours: NULL, or the error that answers are missing."""
     changes_data: bool
@@ -111,6 +123,8 @@ class Inline:
     """Names among which are the tables that it changes, in UTF-8."""
     is_explained: bool
     """EXPLAIN: nothing is asked, and what is not known is NULL."""
+    casts: bool
+    """Whether CAST(… AS DOUBLE) gives a number the width of a function's result."""
     digest: str
 
 

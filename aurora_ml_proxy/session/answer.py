@@ -271,15 +271,15 @@ class Answerer:
         except QueryFailed as failure:
             errno = error_number(failure.packet)
             outcome = f"upstream error {errno}"
-            if errno == ER_PARSE_ERROR and answer.passed.seq == seq:
+            if errno == ER_PARSE_ERROR and answer.seq == seq:
                 return None
-            self._client.write(write_packet(failure.packet, answer.passed.seq))
+            self._client.write(write_packet(failure.packet, answer.seq))
             return Outcome()
         except ProxyError as error:
             outcome = f"error {error.kind.errno}"
             if isinstance(error, UpstreamLost | MalformedPacket):
                 raise  # nobody knows where the response ends
-            self._send_error(error, answer.passed.seq)
+            self._send_error(error, answer.seq)
             return _failed(error)
         except asyncio.CancelledError:
             outcome = "client left"

@@ -6,6 +6,7 @@ is right or there is an error, whatever other sessions do in between.
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 
 from aurora_ml_proxy.errors import (
@@ -34,6 +35,8 @@ from aurora_ml_proxy.session.queries import Queries, QueryFailed, next_payloads
 from aurora_ml_proxy.splice.lookups import KnownAnswers, hash_of, render
 from aurora_ml_proxy.splice.packed import read_packed
 from aurora_ml_proxy.splice.passed import PassedResult
+
+log = logging.getLogger(__name__)
 
 HELD_BYTES = 4 << 20
 """Bytes of a result that are held back, so that the statement can be sent again."""
@@ -92,9 +95,15 @@ class InlineAnswer:
         self._evaluation = evaluation
         self._client = client
         self._seq = seq
+        self._has_released = False
         self._known = [KnownAnswers() for _ in range(plan.known_sets)]
         self._progress = _Progress([0] * len(plan.harvests))
         self._function = plan.calls[0].function.name
+
+    @property
+    def seq(self) -> int:
+        """The sequence number of the next packet to the client."""
+        return self.passed.seq if self._has_released else self._seq
 
     async def answer(self, front: bytes, inbox: Inbox) -> None:
         """Harvest, ask, send, until the statement finds every answer that it needs.
@@ -153,8 +162,10 @@ class InlineAnswer:
                 await self._read(harvest, query, inbox)
                 return
             except QueryFailed as failure:
-                if error_number(failure.packet) in _ENDS_STATEMENT:
+                errno = error_number(failure.packet)
+                if errno in _ENDS_STATEMENT:
                     raise
+                log.debug("harvest %d.%d: error %d", index, levels[index], errno)
             levels[index] += 1
 
     def _depends_on_pending(self, template: Template) -> bool:
@@ -322,22 +333,26 @@ class InlineAnswer:
             self._layout, self._seq, plan.described, has_check=plan.has_check
         )
         self._queries.send(sql, front)
-        is_held = True
         while not passed.has_ended:
-            while not is_held and self._client.is_full:
+            while self._has_released and self._client.is_full:
                 await inbox.until_woken()
             passed.feed(await next_payloads(inbox))
-            if passed.held_bytes > HELD_BYTES or not is_held:
-                is_held = False
-                self._client.write(passed.take())
+            if passed.held_bytes > HELD_BYTES or self._has_released:
+                self._release()
         if passed.error is None:
+            self._release()
             return True
         if is_missing(passed.error):
-            if not is_held:
+            if self._has_released:
                 raise self._give_up()
             return False
-        self._client.write(passed.take())
+        self._release()
         raise QueryFailed(passed.error)
+
+    def _release(self) -> None:
+        """Give the client what is held back; from now on it has seen something."""
+        self._has_released = True
+        self._client.write(self.passed.take())
 
     async def _check_engines(self, inbox: Inbox) -> None:
         """A statement that failed half way is sent again only where that undid it."""

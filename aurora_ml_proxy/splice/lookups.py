@@ -81,9 +81,13 @@ class _Renderer:
         failing = b"EXP(%d+LENGTH(%b))" % (MISSING, key)
         if call.function.result is ResultType.SCORE:
             otherwise = failing if is_strict else b"NULL"
-            return b" %b " % _scores(key, answers, otherwise)
+            found = _scores(key, answers, otherwise)
+            # As wide as a stored function's DOUBLE, which MySQL's CAST is not either.
+            return (
+                b" CAST(%b AS DOUBLE) " % found if self._plan.casts else b" %b " % found
+            )
         otherwise = b"LEFT(%b,8)" % failing if is_strict else b"NULL"
-        return b" CONVERT(%b USING utf8mb4) " % _labels(key, answers, otherwise)
+        return b" %b " % _labels(key, answers, otherwise)
 
     def _unknown(self, index: int) -> bytes:
         call: InlineCall = self._plan.calls[index]

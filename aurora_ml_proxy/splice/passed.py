@@ -5,12 +5,18 @@ be sent again as long as its client has seen nothing of it.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import Enum
 
 from aurora_ml_proxy.errors import MalformedPacket
-from aurora_ml_proxy.functions import ResultType
-from aurora_ml_proxy.protocol.packets import packet_count, write_packet
+from aurora_ml_proxy.plan.plan import Described
+from aurora_ml_proxy.protocol.packets import (
+    packet_count,
+    write_lenenc_bytes,
+    write_packet,
+)
 from aurora_ml_proxy.protocol.results import (
+    ColumnDefinition,
     Layout,
     add_warnings,
     is_error,
@@ -23,6 +29,10 @@ from aurora_ml_proxy.protocol.vocabulary import ServerStatus
 from aurora_ml_proxy.splice.rows import describe
 
 _MORE_RESULTS = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS)
+
+
+_IN_TEMPORARY_TABLE = 0x8000
+"""GROUP_FLAG, which MariaDB sets on columns that it groups by."""
 
 
 class _At(Enum):
@@ -47,7 +57,7 @@ class PassedResult:
         self,
         layout: Layout,
         first_seq: int,
-        described: Iterable[tuple[int, ResultType]] = (),
+        described: Iterable[Described] = (),
         *,
         has_check: bool = False,
     ) -> None:
@@ -133,11 +143,27 @@ class PassedResult:
             self._at = self._behind_definitions()
         if index >= self._columns:
             return
-        for column, result in self._described:
-            if column in (index, index - self._left):
-                definition = read_column_definition(payload, self._layout)
-                payload = describe(definition, result).write()
+        if self._described:
+            definition = read_column_definition(payload, self._layout)
+            for described in self._described:
+                definition = self._describe(definition, described, index)
+            payload = definition.write()
         self._hold(payload)
+
+    def _describe(
+        self, definition: ColumnDefinition, described: Described, index: int
+    ) -> ColumnDefinition:
+        if described.column is None:
+            if definition.name != write_lenenc_bytes(described.name):
+                return definition
+        elif described.column not in (index, index - self._left):
+            return definition
+        if described.result is None:
+            return replace(definition, name=write_lenenc_bytes(described.name))
+        is_computed = definition.org_name == b"\0"
+        if not is_computed or definition.flags & _IN_TEMPORARY_TABLE:
+            return definition  # what a temporary table holds has a table's definition
+        return describe(definition, described.result)
 
     def _read_eof(self, payload: bytes) -> None:
         self._hold(payload)
