@@ -1,8 +1,10 @@
 """The corpus of statements with ML calls in any position: files of inline/*.sql.
 
 In: the files. Out: cases, each of one or more steps. A file is a section, a paragraph
-is a case; a line that ends in `;;` ends a step. Lines of `#` are comments, and some of
-them marks: `# only mysql`, `# only mariadb`, `# error`, `# error mariadb10 mysql`.
+is a case; a line that ends in `;;` ends a step, /*other*/ before a step has another
+session run it, and behind /*quiet*/ nothing is asked before the next step. Lines of
+`#` are comments, and some of them marks: `# only mysql`, `# only mariadb`, `# error`,
+`# error mariadb10 mysql`.
 """
 
 import re
@@ -14,10 +16,16 @@ from support.oracle import expand
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "sql" / "inline"
 
+ELSEWHERE = "/*other*/"
+"""What a step begins with that another session runs."""
+
+QUIET = "/*quiet*/"
+"""What a step begins with that the next follows directly: nothing is asked in between."""
+
 _MARK = re.compile(r"# (only|error)((?: (?:mysql|mariadb)\d*)*)$")
 
 _WRITES = re.compile(
-    r"\b(INSERT|REPLACE|UPDATE|DELETE|CREATE|DROP|CALL|OUTFILE|DUMPFILE|LOAD|TRUNCATE)\b",
+    r"\b(INSERT|REPLACE|UPDATE|DELETE|CREATE|ALTER|DROP|CALL|OUTFILE|DUMPFILE|LOAD|TRUNCATE)\b",
     re.IGNORECASE,
 )
 

@@ -11,21 +11,20 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import pymysql
-from support.inline_corpus import Case
-from support.inline_tables import FUNCTIONS, SCHEMA, State, Tables
+from support.inline_corpus import ELSEWHERE, QUIET, Case
+from support.inline_tables import FUNCTIONS, SCHEMA, Rows, State, Tables, in_order
 from support.oracle import _column
 from support.servers import Server
 
 READ_TIMEOUT_S = 30
 
-_CLEAR_WARNINGS = f"SELECT 1 FROM {SCHEMA}.nothing LIMIT 0".encode()
+_NOT_LOCKED, _OUT_OF_RANGE = 1100, 1690
+_SHOWS_SQL = (b"1003", b"1690")
 
 COLUMN_FIELDS = (
     *("schema", "table", "org_table", "name", "org_name", "charset", "length"),
     *("type", "flags", "decimals"),
 )
-
-Rows = tuple[tuple[bytes | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +71,10 @@ class Step:
 
     statement: str
     error: tuple[Any, ...] | None
-    results: tuple[Result, ...]
-    counts: Rows
+    results: tuple[Result, ...] = ()
+    counts: Rows = ()
     """ROW_COUNT(), FOUND_ROWS(), LAST_INSERT_ID() and @@warning_count."""
-    warnings: Rows
+    warnings: Rows = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,18 @@ class Shown:
     """The tables as others see them."""
 
 
+class _Connection(pymysql.connections.Connection):
+    """Keeps what the client throws away: the status behind the last row."""
+
+    last_status: int | None = None
+
+    def _read_packet(self, *arguments: Any) -> Any:
+        packet = super()._read_packet(*arguments)
+        if packet.is_eof_packet():
+            self.last_status = int.from_bytes(packet.get_all_data()[3:5], "little")
+        return packet
+
+
 class Client:
     """One side: a client that runs cases, and shows bytes as they come."""
 
@@ -97,6 +108,7 @@ class Client:
     ):
         account = server.account()
         self._session = session
+        self._quiet = False
         self._options: dict[str, Any] = {
             "host": address.host,
             "port": address.port,
@@ -124,13 +136,18 @@ class Client:
         """Ends what the case has begun; a connection that is lost is made again."""
         try:
             self._ask(b"ROLLBACK")
+            self._ask(b"UNLOCK TABLES")
         except (pymysql.MySQLError, OSError):
             self._connect()
 
     def step(self, statement: str) -> Step:
         """Runs one statement."""
-        error, results = None, []
-        self._ask(_CLEAR_WARNINGS)
+        error: tuple[Any, ...] | None = None
+        results: list[Result] = []
+        if not self._quiet:
+            self._clear_warnings()
+        self._quiet = statement.startswith(QUIET)
+        statement = statement.removeprefix(QUIET)
         try:
             self._connection.query(self._encode(statement))
             results.append(self._result())
@@ -138,9 +155,11 @@ class Client:
                 self._connection.next_result()
                 results.append(self._result())
         except pymysql.MySQLError as failure:
-            error = failure.args
+            error = (*failure.args, getattr(failure, "sqlstate", None))
         except OSError as failure:
             error = (type(failure).__name__, str(failure))
+        if self._quiet:
+            return Step(statement, error, tuple(results))
         try:
             counts, warnings = self._look(error, results)
         except (pymysql.MySQLError, OSError) as failure:
@@ -154,7 +173,7 @@ class Client:
         state: State = {}
         for name in names:
             try:
-                state[name] = self._ask(f"SELECT * FROM {name} ORDER BY 1, 2".encode())
+                state[name] = in_order(self._ask(f"SELECT * FROM {name}".encode()))
             except (pymysql.MySQLError, OSError) as failure:
                 state[name] = failure.args
         return state
@@ -165,7 +184,7 @@ class Client:
         return statement.encode(self._session.encoding, "replace")
 
     def _connect(self) -> None:
-        self._connection: Any = pymysql.connect(**self._options)
+        self._connection: Any = _Connection(**self._options)
         self._connection.encoding = "latin-1"  # names and messages, byte for byte
         for statement in self._session.start:
             self._ask(statement.encode())
@@ -173,6 +192,13 @@ class Client:
     def _ask(self, statement: bytes) -> Rows:
         self._connection.query(statement)
         return tuple(self._connection._result.rows or ())
+
+    def _clear_warnings(self) -> None:
+        try:
+            self._ask(f"SELECT 1 FROM {SCHEMA}.nothing LIMIT 0".encode())
+        except pymysql.MySQLError as failure:
+            if failure.args[0] != _NOT_LOCKED:
+                self._connect()
 
     def _result(self) -> Result:
         result = self._connection._result
@@ -184,7 +210,7 @@ class Client:
             result.insert_id,
             result.message or b"",
             result.warning_count,
-            result.server_status,
+            self._connection.last_status if has_rows else result.server_status,
         )
 
     def _look(
@@ -235,12 +261,18 @@ def run_side(
             client.prepare_case()
             if case.section == "explain":
                 tables.count()
-            steps = tuple(client.step(statement) for statement in case.steps)
+            steps = tuple(
+                Step(statement, tables.meanwhile(statement))
+                if statement.startswith(ELSEWHERE)
+                else client.step(statement)
+                for statement in case.steps
+            )
             inside = client.inside(tables.names()) if session.inside else {}
-            left_behind = tables.left_behind() if case.writes else {}
+            writes = case.writes or bool(session.before)
+            left_behind = tables.left_behind() if writes else {}
             shown.append(Shown(steps, inside, left_behind))
             client.end_case()
-            if case.writes:
+            if writes:
                 tables.put_back(left_behind)
     finally:
         client.close()
@@ -264,7 +296,7 @@ def differences(direct: Shown, proxied: Shown) -> Iterator[tuple[str, str]]:
 
 
 def _step_differences(direct: Step, proxied: Step) -> Iterator[tuple[str, str]]:
-    if direct.error != proxied.error:
+    if _comparable_error(direct) != _comparable_error(proxied):
         yield "error", _both(direct.error, proxied.error)
         if direct.error is None or proxied.error is None:
             return  # all the rest differs by that
@@ -292,7 +324,7 @@ def _result_differences(
                 if wanted != got:
                     yield f"column {name}", f"of column {number} {_both(wanted, got)}"
     if not ordered:
-        direct_rows, proxied_rows = _sorted(direct.rows), _sorted(proxied.rows)
+        direct_rows, proxied_rows = in_order(direct.rows), in_order(proxied.rows)
     else:
         direct_rows, proxied_rows = direct.rows, proxied.rows
     if direct_rows != proxied_rows:
@@ -316,9 +348,16 @@ def _state_differences(direct: State, proxied: State) -> Iterator[tuple[str, str
                 yield name, _rows_difference(*rows, ordered=False)
 
 
+def _comparable_error(step: Step) -> tuple[Any, ...] | None:
+    """Without the expression that is out of range: the call in it is a CASE by then."""
+    if step.error is not None and step.error[0] == _OUT_OF_RANGE:
+        return (step.error[0], str(step.error[1]).partition(" in '")[0])
+    return step.error
+
+
 def _comparable(warnings: Rows) -> Rows:
-    """Without the text of EXPLAIN's note: it is the statement that the server got."""
-    return tuple((*row[:2], None) if row[1] == b"1003" else row for row in warnings)
+    """Without what shows the statement that the server got: EXPLAIN's note, 1690."""
+    return tuple((*row[:2], None) if row[1] in _SHOWS_SQL else row for row in warnings)
 
 
 def _rows_difference(direct: Any, proxied: Any, ordered: bool) -> str:
@@ -347,10 +386,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"({', '.join(map(_shown, value))})"
     return repr(value)
-
-
-def _sorted(rows: Rows) -> Rows:
-    return tuple(sorted(rows, key=lambda row: [(x is None, x or b"") for x in row]))
 
 
 _NESTED = re.compile(r"\([^()]*\)")
