@@ -25,7 +25,7 @@ from aurora_ml_proxy.plan.inserted import (
     read_inserted,
     rows_query,
 )
-from aurora_ml_proxy.plan.joins import all_conditions, factors
+from aurora_ml_proxy.plan.joins import all_conditions, factors, on_conditions
 from aurora_ml_proxy.plan.names import alias_of
 from aurora_ml_proxy.plan.plan import Asked, Harvest, Query
 from aurora_ml_proxy.plan.select import folded
@@ -208,7 +208,7 @@ class Harvester:
         names = self._aliases(call, block, part)
         substitutes: list[Substitute | None] = [None]
         if names:
-            found = self._renaming(names)
+            found = self._renaming(names, is_qualified=part == b"SET")
             substitutes = [found, None] if part in (b"ORDER", b"SET") else [None, found]
         if part == b"ORDER" and block.in_union:
             yield from self._of_union(index, block)
@@ -385,15 +385,20 @@ class Harvester:
         lists = (self._cut(*span) for span in dict.fromkeys(block.withs))
         return (word_, *joined(b", ", lists), b" ")
 
-    def _rows(self, block: Block, phase: Phase) -> Template:
-        """FROM and WHERE of a block, as far as they are evaluated before a phase."""
+    def _rows(self, block: Block, phase: Phase, *, for_lateral: bool = False) -> Template:
+        """FROM and WHERE of a block, as far as they are evaluated before a phase.
+
+        Args:
+            for_lateral: what a LATERAL table means are rows of the tables before it,
+                whatever conditions with calls make of them in the end.
+        """
         if b"FROM" not in block.parts:
             return ()
         span = block.parts[b"FROM"]
         if phase is Phase.FROM:
-            # What a LATERAL table means are rows of the tables before it, whatever its
-            # own conditions make of them.
-            conditions = all_conditions(self._statement, self._blocks)
+            conditions = on_conditions(self._statement, self._blocks, block)
+            if for_lateral:
+                conditions = all_conditions(self._statement, self._blocks)
             tables = self._without_calls(span, conditions)
             where = self._free_where(block) if self._is_inner(block) else ()
             return (b" FROM ", *tables, *where)
@@ -480,7 +485,8 @@ class Harvester:
             names = self._item_names(block)
         else:
             return {}
-        mentioned = self._mentions((call.first, call.last), names)
+        is_set = part == b"SET"
+        mentioned = self._mentions((call.first, call.last), names, is_qualified=is_set)
         return names if mentioned else {}
 
     def _assigned_before(self, call: Call, span: Span) -> dict[str, Template]:
@@ -493,22 +499,37 @@ class Harvester:
             names[self._folded(equals - 1)] = (b"(", *value, b")")
         return names
 
-    def _mentions(self, span: Span, names: Mapping[str, Template]) -> bool:
-        return any(self._named(i, names) is not None for i in range(*span))
+    def _mentions(
+        self, span: Span, names: Mapping[str, Template], *, is_qualified: bool = False
+    ) -> bool:
+        return any(
+            self._named(i, names, is_qualified=is_qualified) is not None
+            for i in range(span[0], span[1] + 1)
+        )
 
-    def _named(self, i: int, names: Mapping[str, Template]) -> Template | None:
-        """What a token stands for, if it is one of the names without a qualifier."""
+    def _named(
+        self, i: int, names: Mapping[str, Template], *, is_qualified: bool = False
+    ) -> Template | None:
+        """What a token stands for, if it is one of the names."""
         statement = self._statement
         if not names or statement.tokens[i].kind not in (Kind.WORD, Kind.QUOTED):
             return None
-        if mark(statement, i - 1) == b"." or mark(statement, i + 1) in (b".", b"("):
+        if mark(statement, i + 1) in (b".", b"("):
+            return None
+        if mark(statement, i - 1) == b"." and not is_qualified:
             return None
         return names.get(self._folded(i))
 
-    def _renaming(self, names: Mapping[str, Template]) -> Substitute:
+    def _renaming(
+        self, names: Mapping[str, Template], *, is_qualified: bool = False
+    ) -> Substitute:
         def substitute(i: int) -> tuple[int, Template] | None:
-            found = self._named(i, names)
-            return None if found is None else (i, found)
+            last = i
+            if is_qualified:
+                while mark(self._statement, last + 1) == b".":
+                    last += 2
+            found = self._named(last, names, is_qualified=is_qualified)
+            return None if found is None else (last, found)
 
         return substitute
 
@@ -548,7 +569,7 @@ class Harvester:
         around, at = block.parent, block
         while around is not None:
             yield from self._at(index, block, around, at)
-            rows = self._rows(around, at.place)
+            rows = self._rows(around, at.place, for_lateral=True)
             hint, before = self._long_group_concat()
             sql = (before, *self._with(around), b"SELECT ", hint, b"DISTINCT ", *inner)
             yield Query((*sql, *rows), 1, is_packed=True)
@@ -562,7 +583,7 @@ class Harvester:
             return
         columns, _ = self._columns(index)
         sql = (b"SELECT DISTINCT ", *joined(b",", columns))
-        rows = self._rows(around, at.place)
+        rows = self._rows(around, at.place, for_lateral=True)
         if at is block and rows:
             phase = block.phase(self._calls[index].first)
             has_where = b" WHERE " in rows
@@ -603,7 +624,15 @@ class Harvester:
     def _wider(self, index: int, block: Block) -> Iterator[Query]:
         """Rows before any condition that holds a call, here and in derived tables; then
         the rows of each table alone. The server may evaluate conditions in any order."""
-        if b"FROM" not in block.parts or self._is_aggregated(self._calls[index], block):
+        if self._is_aggregated(self._calls[index], block):
+            return
+        around: Block | None = block
+        while around is not None:
+            yield from self._wide(index, around)
+            around = around.parent
+
+    def _wide(self, index: int, block: Block) -> Iterator[Query]:
+        if b"FROM" not in block.parts:
             return
         columns, _ = self._columns(index)
         span = block.parts[b"FROM"]
@@ -670,6 +699,9 @@ class Harvester:
                 return last, (b"aml_new.", statement.source(last - 1, last - 1))
             token = statement.tokens[i]
             text = statement.sql[token.start : token.end]
+            is_table = self._folded(i) == self._folded(inserted.table[1])
+            if mark(statement, i + 1) == b"." and is_table and inserted.returning:
+                return i, (b"aml_new",)
             if inserted.alias and text == inserted.alias:
                 return i, (b"aml_new",)
             return None

@@ -85,8 +85,6 @@ def inline(
         first, last = block.parts[b"WHERE"]
         start, end = statement.tokens[first].start, statement.tokens[last].end
         edits.append((start, end, harvester.open_condition(block, indexes)))
-        at = statement.tokens[block.items[-1].last].end
-        edits.append((at, at, _check(statement, calls, indexes)))
         harvests = [*harvester.harvests(skipped=indexes)]
         harvests.insert(_place_of_prefix(harvests), harvest)
         guarded = [s for s in all_conditions(statement, blocks) if s != (first, last)]
@@ -99,6 +97,10 @@ def inline(
     for span in guarded:
         edits += _guard(statement, calls, harvester, span)
     edits += _names(statement, calls, blocks)
+    if prefix is not None:  # behind the alias of the last item
+        at = statement.tokens[block.items[-1].last].end
+        edits.append((at, at, _check(statement, calls, indexes)))
+    edits = _outside_calls(statement, calls, edits)
     for index in outermost(calls, 0, len(statement.tokens) - 1):
         call = calls[index]
         if not any(f <= call.first <= last_ for f, last_ in skipped):
@@ -337,6 +339,17 @@ def _returning(statement: Statement, blocks: Sequence[Block]) -> list[Item]:
         Item(first, last, mark(statement, last) == b"*")
         for span in spans
         for first, last in commas(statement, *span)
+    ]
+
+
+def _outside_calls(
+    statement: Statement, calls: Sequence[Call], edits: list[Edit]
+) -> list[Edit]:
+    """Edits in an argument are none: the call is replaced as a whole."""
+    tokens = statement.tokens
+    spans = [(tokens[c.first].start, tokens[c.last].end) for c in calls]
+    return [
+        e for e in edits if not any(start < e[0] and e[1] < end for start, end in spans)
     ]
 
 
