@@ -76,7 +76,9 @@ class _Progress:
     """How far the harvests have got."""
 
     levels: list[int]
-    """Which query of each harvest is used; behind the last one: none works."""
+    """Which query of each harvest is tried first; behind the last one: none is left."""
+    working: list[int | None]
+    """Which query of each harvest has worked last."""
     grown: int = 0
     """How often the prefix was doubled."""
     is_prefix_done: bool = True
@@ -111,7 +113,8 @@ class InlineAnswer:
         self._has_failures = False
         """Whether a query of ours has left an error for SHOW WARNINGS."""
         self._known = [KnownAnswers() for _ in range(plan.known_sets)]
-        self._progress = _Progress([0] * len(plan.harvests))
+        count = len(plan.harvests)
+        self._progress = _Progress([0] * count, [None] * count)
         self._function = plan.calls[0].function.name
 
     @property
@@ -149,8 +152,7 @@ class InlineAnswer:
             progress.grown += self._plan.has_check
 
     def _give_up(self) -> ProxyError:
-        harvests = zip(self._plan.harvests, self._progress.levels, strict=True)
-        if any(level >= len(harvest.queries) for harvest, level in harvests):
+        if None in self._progress.working:
             return UnsupportedStatement(
                 f"{self._function}: the texts that a call needs cannot be read before "
                 "the statement runs; put them into a column or a variable first"
@@ -172,22 +174,31 @@ class InlineAnswer:
 
     async def _harvest(self, index: int, inbox: Inbox) -> None:
         """One harvest, by the first query that the upstream understands."""
-        harvest = self._plan.harvests[index]
-        levels = self._progress.levels
-        while levels[index] < len(harvest.queries):
-            query = harvest.queries[levels[index]]
-            if self._depends_on_pending(query.sql):
-                await self._settle(inbox)
-            try:
-                await self._read(harvest, query, inbox)
+        queries = self._plan.harvests[index].queries
+        levels, working = self._progress.levels, self._progress.working
+        while levels[index] < len(queries):
+            if await self._try_query(index, queries[levels[index]], inbox):
+                working[index] = levels[index]
                 return
-            except QueryFailed as failure:
-                errno = error_number(failure.packet)
-                if errno in _ENDS_STATEMENT:
-                    raise
-                self._has_failures = True
-                log.debug("harvest %d.%d: error %d", index, levels[index], errno)
             levels[index] += 1
+        if (last := working[index]) is not None:
+            # Rows may have come since; and what other calls give may be known by now.
+            await self._try_query(index, queries[last], inbox)
+
+    async def _try_query(self, index: int, query: Query, inbox: Inbox) -> bool:
+        """Whether the upstream understands a query; its rows are then asked about."""
+        if self._depends_on_pending(query.sql):
+            await self._settle(inbox)
+        try:
+            await self._read(self._plan.harvests[index], query, inbox)
+        except QueryFailed as failure:
+            errno = error_number(failure.packet)
+            if errno in _ENDS_STATEMENT:
+                raise
+            self._has_failures = True
+            log.debug("harvest %d: error %d", index, errno)
+            return False
+        return True
 
     def _depends_on_pending(self, template: Template) -> bool:
         open_sets = {known for known, _, _ in self._progress.pending}
@@ -335,7 +346,7 @@ class InlineAnswer:
             return True
         has_more = False
         for index, harvest in enumerate(self._plan.harvests):
-            if progress.levels[index] < len(harvest.queries) - 1:
+            if progress.levels[index] < len(harvest.queries):
                 progress.levels[index] += 1
                 has_more = True
         return has_more
