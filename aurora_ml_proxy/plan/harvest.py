@@ -6,6 +6,7 @@ So every query here is a good guess, and the list of them ends in simple ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from aurora_ml_proxy.functions import MAX_BATCH_SIZE
 from aurora_ml_proxy.plan.arguments import (
@@ -422,13 +423,19 @@ class Harvester:
             for i in range(first, last + 1)
         )
 
-    def _without_calls(self, span: Span, conditions: Sequence[Span]) -> Template:
-        """A text whose conditions are without those that hold a call."""
-        by_first = {c[0]: c for c in conditions if has_call(self._calls, c)}
+    def _without_calls(
+        self, span: Span, conditions: Sequence[Span], *, without_any: bool = False
+    ) -> Template:
+        """A text whose conditions are without those that hold a call, or without any."""
+        by_first = {
+            c[0]: c for c in conditions if without_any or has_call(self._calls, c)
+        }
 
         def substitute(i: int) -> tuple[int, Template] | None:
             if i not in by_first:
                 return None
+            if without_any:
+                return by_first[i][1], (b"1=1",)
             free = free_conjuncts(self._statement, by_first[i], self._calls)
             return by_first[i][1], self.anded(free) if free else (b"1=1",)
 
@@ -630,24 +637,34 @@ class Harvester:
         while around is not None:
             yield from self._wide(index, around)
             around = around.parent
+        yield from self._wide(index, block, without_any=True)
 
-    def _wide(self, index: int, block: Block) -> Iterator[Query]:
+    def _wide(
+        self, index: int, block: Block, *, without_any: bool = False
+    ) -> Iterator[Query]:
+        """
+        Args:
+            without_any: leave out conditions without a call, too: the server may merge a
+                derived table and evaluate its conditions last.
+        """
         if b"FROM" not in block.parts:
             return
         columns, _ = self._columns(index)
         span = block.parts[b"FROM"]
         conditions = all_conditions(self._statement, self._blocks)
-        lists = [self._without_calls(w, conditions) for w in dict.fromkeys(block.withs)]
+        cut_down = partial(
+            self._without_calls, conditions=conditions, without_any=without_any
+        )
+        lists = [cut_down(w) for w in dict.fromkeys(block.withs)]
         keyword = b"WITH RECURSIVE " if block.is_recursive else b"WITH "
         front = (keyword, *joined(b", ", lists), b" ") if lists else ()
         sql = (*front, b"SELECT DISTINCT ", *joined(b",", columns), b" FROM ")
         if lists or b"WHERE" in block.parts or has_call(self._calls, span):
-            yield Query((*sql, *self._without_calls(span, conditions)), len(columns))
+            yield Query((*sql, *cut_down(span)), len(columns))
         found = factors(self._statement, span)
         if 1 < len(found) <= _MAX_FACTORS:
             for factor in found:
-                table = self._without_calls(factor, conditions)
-                yield Query((*sql, *table), len(columns))
+                yield Query((*sql, *cut_down(factor)), len(columns))
 
     # Outside of every block: the rows of an INSERT.
 
