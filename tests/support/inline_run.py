@@ -18,14 +18,8 @@ from pathlib import Path
 
 from support.fakes import AWS_ENVIRONMENT, start_fake, stop_fake
 from support.inline_corpus import Case, ad_hoc, choose, read_corpus
-from support.inline_oracle import (
-    Session,
-    Shown,
-    choose_for,
-    report,
-    run_side,
-    summary,
-)
+from support.inline_differences import report, summary
+from support.inline_oracle import Session, Shown, choose_for, run_side
 from support.inline_sessions import SESSIONS
 from support.inline_tables import Tables
 from support.proxies import Proxy, start_proxy, stop_proxy

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 from support.inline_corpus import ad_hoc
-from support.inline_oracle import Result, Shown, Step, differences, is_ordered, summary
+from support.inline_differences import differences, is_ordered, summary
+from support.inline_oracle import Result, Shown, Step
 
+CASE = ad_hoc("SELECT id FROM fb")
 COLUMN = ("x", "fb", "fb", "id", "id", 63, 11, 3, 0, 0)
 RESULT = Result((COLUMN,), ((b"1",), (b"2",)), 2, 0, b"", 0, 2)
 STEP = Step("SELECT id FROM fb", None, (RESULT,), ((b"-1", b"2", b"0", b"0"),), ())
@@ -13,7 +15,7 @@ SHOWN = Shown((STEP,), {}, {"fb": (b"CREATE TABLE fb", ((b"1",),))})
 
 
 def fields(direct: Shown, proxied: Shown) -> list[str]:
-    return [field for field, _ in differences(direct, proxied)]
+    return [field for field, _ in differences(CASE, direct, proxied)]
 
 
 def with_step(**changes: object) -> Shown:
@@ -105,3 +107,34 @@ def test_a_summary_has_a_line_for_each_case_that_differs() -> None:
         "… and 1 more",
     ]
     assert summary(cases, [SHOWN] * 3, [SHOWN] * 3, 1) == ""
+
+
+def test_errors_of_a_case_that_is_refused_are_not_compared() -> None:
+    case = replace(CASE, refused=True)
+    sides = [with_step(error=(number, "no", "HY000")) for number in (1, 2)]
+    assert fields(*sides) == ["error"]
+    assert differences(case, *sides) == []
+    assert differences(case, sides[0], SHOWN) != []
+
+
+def test_a_case_that_the_proxy_refuses_needs_the_proxys_own_error() -> None:
+    case = replace(CASE, proxy_refuses=True)
+    ours = (1235, "aws_comprehend_detect_sentiment: it cannot be read twice", "42000")
+    assert differences(case, SHOWN, with_step(error=ours)) == []
+    assert differences(case, SHOWN, with_step(error=(1064, "syntax", "42000"))) != []
+    assert differences(case, SHOWN, with_result(affected_rows=3)) != []
+    assert differences(case, SHOWN, SHOWN) == []
+
+
+def test_fields_that_may_differ_are_not_compared_on_that_kind_of_server() -> None:
+    case = replace(CASE, ignored=((("mysql",), ("affected_rows",)),))
+    for kind, expected in (("mysql9", []), ("mariadb10", ["affected_rows"])):
+        sides = [
+            replace(side, kind=kind) for side in (SHOWN, with_result(affected_rows=3))
+        ]
+        assert [field for field, _ in differences(case, *sides)] == expected
+
+
+def test_what_depends_on_the_plan_alone_is_not_compared() -> None:
+    keys = (*COLUMN[:8], 0x4203 & ~1, 0)
+    assert fields(SHOWN, with_result(columns=(keys,), status=2 | 32)) == []
