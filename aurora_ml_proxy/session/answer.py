@@ -91,11 +91,14 @@ class Answerer:
         self._found_rows: int | None = None
         """FOUND_ROWS() before this statement, if our question has changed it."""
 
-    async def answer(self, piece: Piece, inbox: Inbox) -> Outcome | None:
+    async def answer(
+        self, piece: Piece, inbox: Inbox, next_transaction: bytes | None = None
+    ) -> Outcome | None:
         """Answer a COM_QUERY or COM_STMT_PREPARE that names an ML function.
 
         Args:
             inbox: the upstream's stream; all commands before this one are answered.
+            next_transaction: the SET TRANSACTION statement just before this one, if any.
         Returns: None when the statement is none of ours: pass it on.
         Raises: UpstreamLost.
         """
@@ -126,7 +129,7 @@ class Answerer:
             return None
         if isinstance(plan, Splice):
             return await self._splice(plan, attributes, seq, inbox)
-        return await self._inline(plan, attributes, seq, inbox)
+        return await self._inline(plan, attributes, seq, inbox, next_transaction)
 
     def interrupt(self, error: ProxyError) -> None:
         """Let the statement that waits for answers fail, if there is one."""
@@ -257,7 +260,12 @@ class Answerer:
         )
 
     async def _inline(
-        self, plan: Inline, attributes: bytes, seq: int, inbox: Inbox
+        self,
+        plan: Inline,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        next_transaction: bytes | None,
     ) -> Outcome | None:
         """Send the statement with the answers in it.
 
@@ -269,6 +277,7 @@ class Answerer:
             plan, self._queries, self._layout, evaluation, self._client, seq
         )
         answer.found_rows = self._found_rows
+        answer.next_transaction = next_transaction
         outcome = "ok"
         try:
             await answer.answer(_COM_QUERY + attributes, inbox)
