@@ -4,12 +4,16 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Awaitable
+from dataclasses import replace
+from functools import partial
 
 from aurora_ml_proxy import metrics
 from aurora_ml_proxy.errors import (
     MalformedPacket,
     ProxyError,
     UnsupportedPrepare,
+    UnsupportedStatement,
     UpstreamLost,
 )
 from aurora_ml_proxy.evaluate.engine import Engine
@@ -21,6 +25,7 @@ from aurora_ml_proxy.evaluate.evaluation import (
 )
 from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
 from aurora_ml_proxy.plan.plan import Inline, Plan, Splice
+from aurora_ml_proxy.plan.several import Several, may_be_several, read_several
 from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
 from aurora_ml_proxy.protocol.attributes import split_attributes
 from aurora_ml_proxy.protocol.commands import Piece
@@ -31,12 +36,13 @@ from aurora_ml_proxy.protocol.results import (
     read_status,
     write_error,
 )
-from aurora_ml_proxy.protocol.vocabulary import Commands
+from aurora_ml_proxy.protocol.vocabulary import CLIENT_MULTI_STATEMENTS, Commands
 from aurora_ml_proxy.session.diagnostics import Outcome
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import InlineAnswer
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.queries import Queries, QueryFailed
+from aurora_ml_proxy.session.several import SeveralAnswer
 from aurora_ml_proxy.splice.rows import SplicedResult
 
 log = logging.getLogger(__name__)
@@ -88,12 +94,15 @@ class Answerer:
         self._spawn = spawn
         self._evaluation: Evaluation | None = None
         self._queries = Queries(upstream, layout)
+        self.takes_several = bool(layout.capabilities & CLIENT_MULTI_STATEMENTS)
+        """Whether the upstream takes several statements in one packet."""
 
-    async def answer(self, piece: Piece, inbox: Inbox) -> Outcome | None:
+    async def answer(self, piece: Piece, inbox: Inbox, last: Outcome) -> Outcome | None:
         """Answer a COM_QUERY or COM_STMT_PREPARE that names an ML function.
 
         Args:
             inbox: the upstream's stream; all commands before this one are answered.
+            last: what the statement before this one has left behind.
         Returns: None when the statement is none of ours: pass it on.
         Raises: UpstreamLost.
         """
@@ -103,27 +112,108 @@ class Answerer:
             attributes, sql = b"", piece.statement
             if piece.command == Commands.COM_QUERY:
                 attributes, sql = split_attributes(sql, self._layout.capabilities)
+            is_query = piece.command == Commands.COM_QUERY
+            is_several = is_query and self.takes_several and may_be_several(sql)
             dialect = self._dialect
-            if depends_on_session(sql):
+            if not is_several and depends_on_session(sql):
                 dialect = await self._ask_dialect(sql, inbox)
             if piece.command == Commands.COM_STMT_PREPARE:
                 await self._refuse_prepare(sql, dialect, inbox)
                 return None
-            plan = await _plan(sql, dialect)
         except UpstreamLost:
             raise
         except MalformedPacket:
             return None
         except ProxyError as error:
-            metrics.STATEMENTS.labels("refused").inc()
-            log.info("ml statement refused errno=%d", error.kind.errno)
-            self._send_error(error, seq)
-            return _failed(error)
+            return self._refuse(error, seq)
+        if is_several:
+            return await self._answer_several(sql, attributes, seq, inbox, last)
+        return await self._answer_one(sql, dialect, attributes, seq, inbox)
+
+    async def _answer_one(
+        self,
+        sql: bytes,
+        dialect: Dialect,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        *,
+        has_more: bool = False,
+    ) -> Outcome | None:
+        """Answer one statement; None when it is none of ours.
+
+        Args:
+            has_more: whether the client is told that another result follows.
+        """
+        try:
+            plan = await _plan(sql, dialect)
+        except ProxyError as error:
+            return self._refuse(error, seq)
         if plan is None:
             return None
         if isinstance(plan, Splice):
-            return await self._splice(plan, attributes, seq, inbox)
-        return await self._inline(plan, attributes, seq, inbox)
+            return await self._splice(plan, attributes, seq, inbox, has_more)
+        return await self._inline(plan, attributes, seq, inbox, has_more)
+
+    async def _answer_several(
+        self, sql: bytes, attributes: bytes, seq: int, inbox: Inbox, last: Outcome
+    ) -> Outcome | None:
+        """Answer several statements of one packet; None when none of them is ours."""
+
+        def answer_one(
+            sql: bytes, dialect: Dialect, seq: int, has_more: bool
+        ) -> Awaitable[Outcome | None]:
+            return self._answer_one(
+                sql, dialect, attributes, seq, inbox, has_more=has_more
+            )
+
+        answer = SeveralAnswer(
+            answer_one,
+            partial(self._cut, inbox=inbox),
+            self._queries,
+            self._layout,
+            self._client,
+            _COM_QUERY + attributes,
+            last,
+        )
+        answer.seq = seq
+        try:
+            try:
+                several, dialect = await self._cut(sql, inbox)
+            except MalformedPacket:
+                return None
+            if several is None:
+                return None
+            return await answer.answer(several, dialect, inbox)
+        except (UpstreamLost, MalformedPacket):
+            raise  # nobody knows where the response ends
+        except ProxyError as error:
+            return replace(self._refuse(error, answer.seq), status=answer.status)
+
+    async def _cut(self, sql: bytes, inbox: Inbox) -> tuple[Several | None, Dialect]:
+        """The statements of a packet, as the upstream reads them now."""
+        if len(sql) > MAX_PLANNED_BYTES:
+            return None, self._dialect
+        dialect = self._dialect
+        has_asked = depends_on_session(sql)
+        if has_asked:
+            dialect = await self._ask_dialect(b"", inbox)
+        if len(sql) <= PLANNED_AT_ONCE_BYTES:
+            several = read_several(sql, dialect)
+        else:
+            several = await asyncio.to_thread(read_several, sql, dialect)
+        if several is not None and has_asked and several.reads_diagnostics:
+            raise UnsupportedStatement(
+                "an ML function in one packet with FOUND_ROWS() or its like, which tells "
+                "of the statement before; send the statements one by one"
+            )
+        return several, dialect
+
+    def _refuse(self, error: ProxyError, seq: int) -> Outcome:
+        metrics.STATEMENTS.labels("refused").inc()
+        log.info("ml statement refused errno=%d", error.kind.errno)
+        self._send_error(error, seq)
+        return _failed(error)
 
     def interrupt(self, error: ProxyError) -> None:
         """Let the statement that waits for answers fail, if there is one."""
@@ -173,7 +263,7 @@ class Answerer:
         )
 
     async def _splice(
-        self, plan: Splice, attributes: bytes, seq: int, inbox: Inbox
+        self, plan: Splice, attributes: bytes, seq: int, inbox: Inbox, has_more: bool
     ) -> Outcome | None:
         """Stream the upstream's rows through, with the answers in them.
 
@@ -187,6 +277,7 @@ class Answerer:
             self._layout,
             evaluation.ask,
             seq,
+            has_more=has_more,
             converts_numbers=self._dialect.is_mariadb,
         )
         self._queries.send(plan.statement, _COM_QUERY + attributes)
@@ -220,7 +311,12 @@ class Answerer:
             status = read_status(result.terminator, self._layout)
         if result.error is not None:
             return Outcome(status)
-        return Outcome(status, tuple(evaluation.warnings), evaluation.warning_count)
+        return Outcome(
+            status,
+            tuple(evaluation.warnings),
+            evaluation.warning_count,
+            next_seq=result.seq,
+        )
 
     def _evaluate(self, function: str, inbox: Inbox) -> Evaluation:
         self._evaluation = Evaluation(
@@ -253,7 +349,7 @@ class Answerer:
         )
 
     async def _inline(
-        self, plan: Inline, attributes: bytes, seq: int, inbox: Inbox
+        self, plan: Inline, attributes: bytes, seq: int, inbox: Inbox, has_more: bool
     ) -> Outcome | None:
         """Send the statement with the answers in it.
 
@@ -262,7 +358,13 @@ class Answerer:
         started = time.perf_counter()
         evaluation = self._evaluate(plan.calls[0].function.name, inbox)
         answer = InlineAnswer(
-            plan, self._queries, self._layout, evaluation, self._client, seq
+            plan,
+            self._queries,
+            self._layout,
+            evaluation,
+            self._client,
+            seq,
+            has_more=has_more,
         )
         outcome = "ok"
         try:
@@ -293,6 +395,7 @@ class Answerer:
             read_status(answer.passed.terminator, self._layout),
             tuple(evaluation.warnings),
             evaluation.warning_count,
+            next_seq=answer.passed.seq,
         )
 
     async def _stream(

@@ -86,6 +86,8 @@ class InlineAnswer:
         evaluation: Evaluation,
         client: Port,
         seq: int,
+        *,
+        has_more: bool = False,
     ) -> None:
         self.passed = PassedResult(layout, seq)
         self.tries = 0
@@ -95,6 +97,7 @@ class InlineAnswer:
         self._evaluation = evaluation
         self._client = client
         self._seq = seq
+        self._has_more = has_more
         self._has_released = False
         self._known = [KnownAnswers() for _ in range(plan.known_sets)]
         self._progress = _Progress([0] * len(plan.harvests))
@@ -330,7 +333,11 @@ class InlineAnswer:
         sql = render(plan, plan.statement, self._known, is_strict=not plan.is_explained)
         await self._queries.check_length(sql, self._function, inbox)
         passed = self.passed = PassedResult(
-            self._layout, self._seq, plan.described, has_check=plan.has_check
+            self._layout,
+            self._seq,
+            plan.described,
+            has_check=plan.has_check,
+            has_more=self._has_more,
         )
         self._queries.send(sql, front)
         while not passed.has_ended:

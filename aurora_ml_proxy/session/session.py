@@ -83,6 +83,10 @@ _CLEARS_WARNINGS = frozenset(
 """Commands besides COM_QUERY after which SHOW WARNINGS speaks of something else."""
 
 
+_SEVERAL_STATEMENTS = {b"\0\0": True, b"\1\0": False}
+"""MYSQL_OPTION_MULTI_STATEMENTS_ON and _OFF; servers refuse others with an error."""
+
+
 @dataclass(slots=True)
 class Context:
     """What all sessions share."""
@@ -274,10 +278,17 @@ class Session:
                 return
             if piece.command in _CLEARS_WARNINGS:
                 self._last = Outcome()
+            if piece.command == Commands.COM_SET_OPTION:
+                self._set_option(piece.raw[5:7])
             if response is Response.STREAM:
                 self._follower.is_blind = True
             self._follower.expect(response)
         self._upstream.write(piece.raw)
+
+    def _set_option(self, option: bytes) -> None:
+        """COM_SET_OPTION says whether a packet may hold several statements."""
+        if option in _SEVERAL_STATEMENTS:
+            self._answerer.takes_several = _SEVERAL_STATEMENTS[option]
 
     def _pass_on(self, piece: Piece) -> None:
         self._upstream_inbox = None
@@ -366,7 +377,7 @@ class Session:
         if self._names.may_match(sql):
             self._context.answering.add(self)
             try:
-                outcome = await self._answerer.answer(piece, inbox)
+                outcome = await self._answerer.answer(piece, inbox, self._last)
             finally:
                 self._context.answering.discard(self)
         if outcome is None:
