@@ -6,7 +6,7 @@ Source: MySQL manual, "Multiple Statement Execution Support"; which semicolons e
 statement was tried on MariaDB 10.11 and MySQL 9.7, which agree.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aurora_ml_proxy.errors import ProxyError, UnsupportedStatement
@@ -64,15 +64,25 @@ def may_be_several(sql: bytes) -> bool:
 
 
 def read_several(
-    sql: bytes, dialect: Dialect, functions: Mapping[str, Function] = FUNCTIONS
+    sql: bytes,
+    dialect: Dialect,
+    functions: Mapping[str, Function] = FUNCTIONS,
+    concerns: Callable[[bytes], bool] = lambda _: False,
 ) -> Several | None:
     """The statements of a packet; None when none of them has a call.
 
+    Args:
+        concerns: whether a statement is ours without a call in it.
     Raises: UnsupportedStatement for what cannot be cut, before any is executed.
     """
     text = sql.rstrip(_SPACES + b";")
     pieces = _cut(text, dialect)
-    names = [_first_call(piece, dialect, functions) for piece in pieces]
+    names = [
+        "an ML function"
+        if concerns(piece.text)
+        else _first_call(piece, dialect, functions)
+        for piece in pieces
+    ]
     found = [n for n, name in enumerate(names) if name]
     if not found:
         return None

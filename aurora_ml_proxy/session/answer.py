@@ -25,6 +25,7 @@ from aurora_ml_proxy.evaluate.evaluation import (
 )
 from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
 from aurora_ml_proxy.plan.plan import Inline, Plan, Splice
+from aurora_ml_proxy.plan.prepared import read_command
 from aurora_ml_proxy.plan.several import Several, may_be_several, read_several
 from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
 from aurora_ml_proxy.protocol.attributes import split_attributes
@@ -41,6 +42,7 @@ from aurora_ml_proxy.session.diagnostics import Outcome
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import InlineAnswer
 from aurora_ml_proxy.session.ports import Port
+from aurora_ml_proxy.session.prepared import Bound, PreparedStatements
 from aurora_ml_proxy.session.queries import Queries, QueryFailed
 from aurora_ml_proxy.session.several import SeveralAnswer
 from aurora_ml_proxy.splice.rows import SplicedResult
@@ -94,6 +96,9 @@ class Answerer:
         self._spawn = spawn
         self._evaluation: Evaluation | None = None
         self._queries = Queries(upstream, layout)
+        self.prepared = PreparedStatements(
+            self._queries, upstream, client, layout, dialect=dialect
+        )
         self.takes_several = bool(layout.capabilities & CLIENT_MULTI_STATEMENTS)
         """Whether the upstream takes several statements in one packet."""
 
@@ -116,7 +121,8 @@ class Answerer:
             is_several = is_query and self.takes_several and may_be_several(sql)
             dialect = self._dialect
             if not is_several and depends_on_session(sql):
-                dialect = await self._ask_dialect(sql, inbox)
+                read_now = b"" if self.prepared.is_prepare(sql) else sql
+                dialect = await self._ask_dialect(read_now, inbox)
             if piece.command == Commands.COM_STMT_PREPARE:
                 await self._refuse_prepare(sql, dialect, inbox)
                 return None
@@ -145,15 +151,45 @@ class Answerer:
         Args:
             has_more: whether the client is told that another result follows.
         """
+        queries = self._queries
         try:
-            plan = await _plan(sql, dialect)
+            found = await self._read(sql, dialect, attributes, seq, inbox, has_more)
+        except (UpstreamLost, MalformedPacket):
+            raise
         except ProxyError as error:
             return self._refuse(error, seq)
-        if plan is None:
-            return None
+        if found is None or isinstance(found, Outcome):
+            return found
+        if isinstance(found, Bound):
+            plan, queries = found.plan, found.queries
+        else:
+            plan = found
         if isinstance(plan, Splice):
-            return await self._splice(plan, attributes, seq, inbox, has_more)
-        return await self._inline(plan, attributes, seq, inbox, has_more)
+            return await self._splice(
+                plan, queries, attributes, seq, inbox, has_more=has_more
+            )
+        return await self._inline(
+            plan, queries, attributes, seq, inbox, has_more=has_more
+        )
+
+    async def _read(
+        self,
+        sql: bytes,
+        dialect: Dialect,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        has_more: bool,
+    ) -> Plan | Bound | Outcome | None:
+        """How to answer a statement; an Outcome when that is done."""
+        if self.prepared.concerns(sql):
+            command = read_command(sql, dialect)
+            if command is not None:
+                front = _COM_QUERY + attributes
+                return await self.prepared.handle(
+                    command, front, seq, inbox, has_more=has_more
+                )
+        return await _plan(sql, dialect)
 
     async def _answer_several(
         self, sql: bytes, attributes: bytes, seq: int, inbox: Inbox, last: Outcome
@@ -181,6 +217,7 @@ class Answerer:
             try:
                 several, dialect = await self._cut(sql, inbox)
             except MalformedPacket:
+                self.prepared.doubt()
                 return None
             if several is None:
                 return None
@@ -193,15 +230,18 @@ class Answerer:
     async def _cut(self, sql: bytes, inbox: Inbox) -> tuple[Several | None, Dialect]:
         """The statements of a packet, as the upstream reads them now."""
         if len(sql) > MAX_PLANNED_BYTES:
+            self.prepared.doubt()
             return None, self._dialect
         dialect = self._dialect
         has_asked = depends_on_session(sql)
         if has_asked:
             dialect = await self._ask_dialect(b"", inbox)
         if len(sql) <= PLANNED_AT_ONCE_BYTES:
-            several = read_several(sql, dialect)
+            several = read_several(sql, dialect, concerns=self.prepared.concerns)
         else:
-            several = await asyncio.to_thread(read_several, sql, dialect)
+            several = await asyncio.to_thread(
+                read_several, sql, dialect, concerns=self.prepared.concerns
+            )
         if several is not None and has_asked and several.reads_diagnostics:
             raise UnsupportedStatement(
                 "an ML function in one packet with FOUND_ROWS() or its like, which tells "
@@ -263,7 +303,14 @@ class Answerer:
         )
 
     async def _splice(
-        self, plan: Splice, attributes: bytes, seq: int, inbox: Inbox, has_more: bool
+        self,
+        plan: Splice,
+        queries: Queries,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        *,
+        has_more: bool,
     ) -> Outcome | None:
         """Stream the upstream's rows through, with the answers in them.
 
@@ -280,9 +327,13 @@ class Answerer:
             has_more=has_more,
             converts_numbers=self._dialect.is_mariadb,
         )
-        self._queries.send(plan.statement, _COM_QUERY + attributes)
         outcome = "ok"
         try:
+            try:
+                sql = await queries.bind(plan.statement, inbox, is_users=True)
+                queries.send(sql, _COM_QUERY + attributes)
+            except QueryFailed as failure:
+                result.feed([failure.packet])
             await self._stream(result, evaluation, inbox)
             if result.error is not None:
                 outcome = f"upstream error {error_number(result.error)}"
@@ -349,7 +400,14 @@ class Answerer:
         )
 
     async def _inline(
-        self, plan: Inline, attributes: bytes, seq: int, inbox: Inbox, has_more: bool
+        self,
+        plan: Inline,
+        queries: Queries,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        *,
+        has_more: bool,
     ) -> Outcome | None:
         """Send the statement with the answers in it.
 
@@ -359,7 +417,7 @@ class Answerer:
         evaluation = self._evaluate(plan.calls[0].function.name, inbox)
         answer = InlineAnswer(
             plan,
-            self._queries,
+            queries,
             self._layout,
             evaluation,
             self._client,

@@ -193,7 +193,7 @@ class InlineAnswer:
         elif b" LIMIT " not in sql:
             sql += _NO_LIMIT
         await self._queries.check_length(sql, self._function, inbox)
-        self._queries.send(sql)
+        self._queries.send(await self._queries.bind(sql, inbox))
         definitions = await self._queries.read_definitions(inbox)
         failure: ProxyError | None = None
         try:
@@ -339,6 +339,12 @@ class InlineAnswer:
             has_check=plan.has_check,
             has_more=self._has_more,
         )
+        try:
+            sql = await self._queries.bind(sql, inbox, is_users=True)
+        except QueryFailed as failure:
+            if is_missing(failure.packet):
+                return False  # of constants, met while it is prepared
+            raise
         self._queries.send(sql, front)
         while not passed.has_ended:
             while self._has_released and self._client.is_full:

@@ -50,6 +50,15 @@ class Queries:
         """
         self._upstream.write(write_packet((front or self._front) + sql, 0))
 
+    async def bind(self, sql: bytes, inbox: Inbox, *, is_users: bool = False) -> bytes:
+        """What is to be sent for a statement of a plan.
+
+        Args:
+            is_users: whether it is the user's own statement, with answers in it.
+        Raises: QueryFailed, UpstreamLost.
+        """
+        return sql
+
     async def check_length(self, sql: bytes, function: str, inbox: Inbox) -> None:
         """Raises: StatementTooLong for what the upstream would hang up over."""
         if len(sql) < CERTAINLY_TAKEN_BYTES:

@@ -251,6 +251,7 @@ class Session:
     def _needs_a_look(self, statement: bytes) -> bool:
         return (
             self._names.may_match(statement)
+            or self._answerer.prepared.concerns(statement)
             or (self._last.warning_count > 0)
             or (
                 bool(self._context.answering)
@@ -280,6 +281,8 @@ class Session:
                 self._last = Outcome()
             if piece.command == Commands.COM_SET_OPTION:
                 self._set_option(piece.raw[5:7])
+            if piece.command == Commands.COM_RESET_CONNECTION:
+                self._answerer.prepared.forget_all()
             if response is Response.STREAM:
                 self._follower.is_blind = True
             self._follower.expect(response)
@@ -374,7 +377,7 @@ class Session:
                 await self._kill(piece, killed, inbox)
                 return
         outcome: Outcome | None = None
-        if self._names.may_match(sql):
+        if self._names.may_match(sql) or self._answerer.prepared.concerns(sql):
             self._context.answering.add(self)
             try:
                 outcome = await self._answerer.answer(piece, inbox, self._last)
@@ -410,6 +413,7 @@ class Session:
         self._client_inbox = client = Inbox(self._client, 1, MAX_LOGIN_PACKET_BYTES)
         client.feed(self._splitter.take_rest())
         self._last = Outcome()
+        self._answerer.prepared.forget_all()
         check_change_user(self._login_policy, self._login.legs, piece.raw[4:])
         self._upstream.write(piece.raw)
         answer = await carry_out(
