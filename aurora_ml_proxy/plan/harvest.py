@@ -6,6 +6,7 @@ So every query here is a good guess, and the list of them ends in simple ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from aurora_ml_proxy.functions import MAX_BATCH_SIZE
 from aurora_ml_proxy.plan.arguments import (
@@ -53,6 +54,10 @@ _MAX_FACTORS = 8
 _GROUP_CONCAT_BYTES = 64 << 20
 
 
+_BEHIND_ALL_ROWS = 9
+"""When ON DUPLICATE KEY UPDATE and RETURNING are evaluated: behind every phase."""
+
+
 class Harvester:
     """Plans the harvests of one statement."""
 
@@ -77,17 +82,21 @@ class Harvester:
         Args:
             skipped: calls whose texts are read in another way.
         """
-        constants: dict[tuple[bytes, ...], int] = {}
+        constants: dict[int, dict[tuple[bytes, ...], int]] = {}
         grouped: dict[tuple[object, ...], list[int]] = {}
         for index, call in enumerate(self._calls):
             if index in skipped:
                 continue
             if self._is_constant(call):
                 sources = tuple(self._statement.source(*a) for a in call.arguments)
-                constants.setdefault(sources, index)
+                constants.setdefault(self._nesting(call), {}).setdefault(sources, index)
             else:
                 grouped.setdefault(self._group(call), []).append(index)
-        found = list(self._constants(list(constants.values())))
+        found = [
+            harvest
+            for _, level in sorted(constants.items(), key=lambda pair: pair[0])
+            for harvest in self._constants(list(level.values()))
+        ]
         indexes = [group[0] for group in grouped.values()]
         for index in sorted(indexes, key=lambda i: self._order(self._calls[i])):
             found += self._harvest(index)
@@ -97,6 +106,11 @@ class Harvester:
 
     def _is_constant(self, call: Call) -> bool:
         return all(is_constant(self._statement, *a) for a in call.arguments)
+
+    def _nesting(self, call: Call) -> int:
+        """How deep calls are nested in this one."""
+        inner = [c for c in self._calls if call.first < c.first < call.last]
+        return 1 + max(map(self._nesting, inner), default=-1)
 
     def _group(self, call: Call) -> tuple[object, ...]:
         block = self._block(call)
@@ -116,6 +130,8 @@ class Harvester:
             while block.parent is not None:
                 path.append((block.place, 0))
                 block = block.parent
+        else:
+            path.append((_BEHIND_ALL_ROWS, 1))
         listed = [
             (first, last)
             for b in self._blocks
@@ -181,7 +197,7 @@ class Harvester:
             return
         queries = [*self._alone(index, block), *self._correlated(index, block)]
         yield Harvest((asked,), tuple([*queries, *self._wider(index, block)]))
-        if self._has_rollup(block) and not self._is_aggregated(call, block):
+        if is_rolled_up(self._statement, block) and not self._is_aggregated(call, block):
             grouped = self._grouped(index, block, None)
             yield Harvest((asked,), (grouped,))
 
@@ -193,7 +209,7 @@ class Harvester:
         names = self._aliases(call, block, part)
         substitutes: list[Substitute | None] = [None]
         if names:
-            found = self._renaming(names)
+            found = self._renaming(names, is_qualified=part == b"SET")
             substitutes = [found, None] if part in (b"ORDER", b"SET") else [None, found]
         if part == b"ORDER" and block.in_union:
             yield from self._of_union(index, block)
@@ -266,15 +282,6 @@ class Harvester:
             return last
         before = alias - 1
         return before - 1 if word(self._statement, before) == b"AS" else before
-
-    def _has_rollup(self, block: Block) -> bool:
-        if b"GROUP" not in block.parts:
-            return False
-        first, last = block.parts[b"GROUP"]
-        return any(
-            word(self._statement, i) in (b"ROLLUP", b"CUBE", b"GROUPING")
-            for i in range(first, last + 1)
-        )
 
     def _limited(self, index: int, block: Block, part: bytes) -> Query | None:
         """The statement's own LIMIT, where a call is evaluated on returned rows only."""
@@ -379,14 +386,23 @@ class Harvester:
         lists = (self._cut(*span) for span in dict.fromkeys(block.withs))
         return (word_, *joined(b", ", lists), b" ")
 
-    def _rows(self, block: Block, phase: Phase) -> Template:
-        """FROM and WHERE of a block, as far as they are evaluated before a phase."""
+    def _rows(self, block: Block, phase: Phase, *, for_lateral: bool = False) -> Template:
+        """FROM and WHERE of a block, as far as they are evaluated before a phase.
+
+        Args:
+            for_lateral: what a LATERAL table means are rows of the tables before it,
+                whatever conditions with calls make of them in the end.
+        """
         if b"FROM" not in block.parts:
             return ()
         span = block.parts[b"FROM"]
         if phase is Phase.FROM:
+            conditions = on_conditions(self._statement, self._blocks, block)
+            if for_lateral:
+                conditions = all_conditions(self._statement, self._blocks)
+            tables = self._without_calls(span, conditions)
             where = self._free_where(block) if self._is_inner(block) else ()
-            return (b" FROM ", *self._reduced(block, span), *where)
+            return (b" FROM ", *tables, *where)
         rows: Template = (b" FROM ", *self._cut(*span))
         if b"WHERE" not in block.parts:
             return rows
@@ -407,18 +423,19 @@ class Harvester:
             for i in range(first, last + 1)
         )
 
-    def _reduced(self, block: Block, span: Span) -> Template:
-        """FROM, its ON conditions without those that hold a call."""
-        conditions = on_conditions(self._statement, self._blocks, block)
-        return self._without_calls(span, conditions)
-
-    def _without_calls(self, span: Span, conditions: Sequence[Span]) -> Template:
-        """A text whose conditions are without those that hold a call."""
-        by_first = {c[0]: c for c in conditions if has_call(self._calls, c)}
+    def _without_calls(
+        self, span: Span, conditions: Sequence[Span], *, without_any: bool = False
+    ) -> Template:
+        """A text whose conditions are without those that hold a call, or without any."""
+        by_first = {
+            c[0]: c for c in conditions if without_any or has_call(self._calls, c)
+        }
 
         def substitute(i: int) -> tuple[int, Template] | None:
             if i not in by_first:
                 return None
+            if without_any:
+                return by_first[i][1], (b"1=1",)
             free = free_conjuncts(self._statement, by_first[i], self._calls)
             return by_first[i][1], self.anded(free) if free else (b"1=1",)
 
@@ -475,7 +492,8 @@ class Harvester:
             names = self._item_names(block)
         else:
             return {}
-        mentioned = self._mentions((call.first, call.last), names)
+        is_set = part == b"SET"
+        mentioned = self._mentions((call.first, call.last), names, is_qualified=is_set)
         return names if mentioned else {}
 
     def _assigned_before(self, call: Call, span: Span) -> dict[str, Template]:
@@ -488,22 +506,37 @@ class Harvester:
             names[self._folded(equals - 1)] = (b"(", *value, b")")
         return names
 
-    def _mentions(self, span: Span, names: Mapping[str, Template]) -> bool:
-        return any(self._named(i, names) is not None for i in range(*span))
+    def _mentions(
+        self, span: Span, names: Mapping[str, Template], *, is_qualified: bool = False
+    ) -> bool:
+        return any(
+            self._named(i, names, is_qualified=is_qualified) is not None
+            for i in range(span[0], span[1] + 1)
+        )
 
-    def _named(self, i: int, names: Mapping[str, Template]) -> Template | None:
-        """What a token stands for, if it is one of the names without a qualifier."""
+    def _named(
+        self, i: int, names: Mapping[str, Template], *, is_qualified: bool = False
+    ) -> Template | None:
+        """What a token stands for, if it is one of the names."""
         statement = self._statement
         if not names or statement.tokens[i].kind not in (Kind.WORD, Kind.QUOTED):
             return None
-        if mark(statement, i - 1) == b"." or mark(statement, i + 1) in (b".", b"("):
+        if mark(statement, i + 1) in (b".", b"("):
+            return None
+        if mark(statement, i - 1) == b"." and not is_qualified:
             return None
         return names.get(self._folded(i))
 
-    def _renaming(self, names: Mapping[str, Template]) -> Substitute:
+    def _renaming(
+        self, names: Mapping[str, Template], *, is_qualified: bool = False
+    ) -> Substitute:
         def substitute(i: int) -> tuple[int, Template] | None:
-            found = self._named(i, names)
-            return None if found is None else (i, found)
+            last = i
+            if is_qualified:
+                while mark(self._statement, last + 1) == b".":
+                    last += 2
+            found = self._named(last, names, is_qualified=is_qualified)
+            return None if found is None else (last, found)
 
         return substitute
 
@@ -543,7 +576,7 @@ class Harvester:
         around, at = block.parent, block
         while around is not None:
             yield from self._at(index, block, around, at)
-            rows = self._rows(around, at.place)
+            rows = self._rows(around, at.place, for_lateral=True)
             hint, before = self._long_group_concat()
             sql = (before, *self._with(around), b"SELECT ", hint, b"DISTINCT ", *inner)
             yield Query((*sql, *rows), 1, is_packed=True)
@@ -557,7 +590,7 @@ class Harvester:
             return
         columns, _ = self._columns(index)
         sql = (b"SELECT DISTINCT ", *joined(b",", columns))
-        rows = self._rows(around, at.place)
+        rows = self._rows(around, at.place, for_lateral=True)
         if at is block and rows:
             phase = block.phase(self._calls[index].first)
             has_where = b" WHERE " in rows
@@ -598,22 +631,40 @@ class Harvester:
     def _wider(self, index: int, block: Block) -> Iterator[Query]:
         """Rows before any condition that holds a call, here and in derived tables; then
         the rows of each table alone. The server may evaluate conditions in any order."""
-        if b"FROM" not in block.parts or self._is_aggregated(self._calls[index], block):
+        if self._is_aggregated(self._calls[index], block):
+            return
+        around: Block | None = block
+        while around is not None:
+            yield from self._wide(index, around)
+            around = around.parent
+        yield from self._wide(index, block, without_any=True)
+
+    def _wide(
+        self, index: int, block: Block, *, without_any: bool = False
+    ) -> Iterator[Query]:
+        """
+        Args:
+            without_any: leave out conditions without a call, too: the server may merge a
+                derived table and evaluate its conditions last.
+        """
+        if b"FROM" not in block.parts:
             return
         columns, _ = self._columns(index)
         span = block.parts[b"FROM"]
         conditions = all_conditions(self._statement, self._blocks)
-        lists = [self._without_calls(w, conditions) for w in dict.fromkeys(block.withs)]
+        cut_down = partial(
+            self._without_calls, conditions=conditions, without_any=without_any
+        )
+        lists = [cut_down(w) for w in dict.fromkeys(block.withs)]
         keyword = b"WITH RECURSIVE " if block.is_recursive else b"WITH "
         front = (keyword, *joined(b", ", lists), b" ") if lists else ()
         sql = (*front, b"SELECT DISTINCT ", *joined(b",", columns), b" FROM ")
         if lists or b"WHERE" in block.parts or has_call(self._calls, span):
-            yield Query((*sql, *self._without_calls(span, conditions)), len(columns))
+            yield Query((*sql, *cut_down(span)), len(columns))
         found = factors(self._statement, span)
         if 1 < len(found) <= _MAX_FACTORS:
             for factor in found:
-                table = self._without_calls(factor, conditions)
-                yield Query((*sql, *table), len(columns))
+                yield Query((*sql, *cut_down(factor)), len(columns))
 
     # Outside of every block: the rows of an INSERT.
 
@@ -643,6 +694,10 @@ class Harvester:
         sql = (b"SELECT DISTINCT ", *joined(b",", columns), b" FROM ")
         if rows is not None:
             yield Query((b"WITH ", *rows, b" ", *sql, b"aml_new"), len(columns))
+        for block in self._blocks:
+            if inserted.query is not None and block.level == 0 and block.parent is None:
+                read = (*sql[:-1], *self._rows(block, Phase.LIST))
+                yield Query((*self._with(block), *read), len(columns))
         yield Query((*sql, *target), len(columns))
         if rows is not None:
             both = (*sql, *target, b",aml_new")
@@ -661,11 +716,25 @@ class Harvester:
                 return last, (b"aml_new.", statement.source(last - 1, last - 1))
             token = statement.tokens[i]
             text = statement.sql[token.start : token.end]
+            is_table = self._folded(i) == self._folded(inserted.table[1])
+            if mark(statement, i + 1) == b"." and is_table and inserted.returning:
+                return i, (b"aml_new",)
             if inserted.alias and text == inserted.alias:
                 return i, (b"aml_new",)
             return None
 
         return substitute
+
+
+def is_rolled_up(statement: Statement, block: Block) -> bool:
+    """Whether GROUP BY makes rows of its own: WITH ROLLUP, GROUPING SETS."""
+    if b"GROUP" not in block.parts:
+        return False
+    first, last = block.parts[b"GROUP"]
+    return any(
+        word(statement, i) in (b"ROLLUP", b"CUBE", b"GROUPING")
+        for i in range(first, last + 1)
+    )
 
 
 _CONSTANTS = frozenset((b"NULL", b"TRUE", b"FALSE"))

@@ -38,6 +38,8 @@ def plan_statement(
     if _has_several_statements(statement):
         return None
     kinds = read_kinds(statement, calls[0])
+    if kinds is None:
+        return None
     select = read_select(statement)
     if select is not None and select.items:
         try:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable
 from dataclasses import replace
 from functools import partial
 
@@ -101,6 +100,8 @@ class Answerer:
         )
         self.takes_several = bool(layout.capabilities & CLIENT_MULTI_STATEMENTS)
         """Whether the upstream takes several statements in one packet."""
+        self._found_rows: int | None = None
+        """FOUND_ROWS() before this statement, if our question has changed it."""
 
     async def answer(self, piece: Piece, inbox: Inbox, last: Outcome) -> Outcome | None:
         """Answer a COM_QUERY or COM_STMT_PREPARE that names an ML function.
@@ -120,6 +121,7 @@ class Answerer:
             is_query = piece.command == Commands.COM_QUERY
             is_several = is_query and self.takes_several and may_be_several(sql)
             dialect = self._dialect
+            self._found_rows = None
             if not is_several and depends_on_session(sql):
                 read_now = b"" if self.prepared.is_prepare(sql) else sql
                 dialect = await self._ask_dialect(read_now, inbox)
@@ -162,6 +164,7 @@ class Answerer:
             return found
         if isinstance(found, Bound):
             plan, queries = found.plan, found.queries
+            self._found_rows = found.found_rows
         else:
             plan = found
         if isinstance(plan, Splice):
@@ -187,7 +190,12 @@ class Answerer:
             if command is not None:
                 front = _COM_QUERY + attributes
                 return await self.prepared.handle(
-                    command, front, seq, inbox, has_more=has_more
+                    command,
+                    front,
+                    seq,
+                    inbox,
+                    has_more=has_more,
+                    found_rows=self._found_rows,
                 )
         return await _plan(sql, dialect)
 
@@ -196,12 +204,15 @@ class Answerer:
     ) -> Outcome | None:
         """Answer several statements of one packet; None when none of them is ours."""
 
-        def answer_one(
+        async def answer_one(
             sql: bytes, dialect: Dialect, seq: int, has_more: bool
-        ) -> Awaitable[Outcome | None]:
-            return self._answer_one(
-                sql, dialect, attributes, seq, inbox, has_more=has_more
-            )
+        ) -> Outcome | None:
+            try:
+                return await self._answer_one(
+                    sql, dialect, attributes, seq, inbox, has_more=has_more
+                )
+            finally:
+                self._found_rows = None
 
         answer = SeveralAnswer(
             answer_one,
@@ -285,14 +296,15 @@ class Answerer:
             # question the text cannot be cut; the upstream fails it, harmlessly.
             raise MalformedPacket("a statement that reads the diagnostics")
         # LIMIT 1 is for a session whose sql_select_limit is 0.
-        values = b"CONCAT(@@character_set_client,' ',@@sql_mode)"
+        values = b"CONCAT(@@character_set_client,' ',FOUND_ROWS(),' ',@@sql_mode)"
         try:
             rows = await self._queries.rows(
                 b"SELECT CAST(%b AS BINARY) LIMIT 1" % values, inbox
             )
         except QueryFailed:
             raise MalformedPacket("the upstream refuses to name its sql_mode") from None
-        charset, _, modes = (rows[0][0] or b"").decode().partition(" ")
+        charset, found, modes = (rows[0][0] or b"").decode().split(" ", 2)
+        self._found_rows = int(found)
         mode_set = set(modes.split(","))
         return Dialect(
             charset=charset,
@@ -424,6 +436,7 @@ class Answerer:
             seq,
             has_more=has_more,
         )
+        answer.found_rows = self._found_rows
         outcome = "ok"
         try:
             await answer.answer(_COM_QUERY + attributes, inbox)

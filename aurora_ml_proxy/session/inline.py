@@ -50,6 +50,8 @@ _SIP_S = 15.0
 _NO_LIMIT = b" LIMIT 18446744073709551615"
 """@@sql_select_limit is for the user's own statements."""
 
+_CLEARS_WARNINGS = b"SELECT 1 FROM information_schema.ENGINES LIMIT 0"
+
 _ER_DATA_OUT_OF_RANGE = 1690
 
 _MISSING = str(MISSING).encode()
@@ -66,7 +68,9 @@ class _Progress:
     """How far the harvests have got."""
 
     levels: list[int]
-    """Which query of each harvest is used; behind the last one: none works."""
+    """Which query of each harvest is tried first; behind the last one: none is left."""
+    working: list[int | None]
+    """Which query of each harvest has worked last."""
     grown: int = 0
     """How often the prefix was doubled."""
     is_prefix_done: bool = True
@@ -99,8 +103,13 @@ class InlineAnswer:
         self._seq = seq
         self._has_more = has_more
         self._has_released = False
+        self.found_rows: int | None = None
+        """FOUND_ROWS() before the statement, when the statement leaves it alone."""
+        self._has_failures = False
+        """Whether a query of ours has left an error for SHOW WARNINGS."""
         self._known = [KnownAnswers() for _ in range(plan.known_sets)]
-        self._progress = _Progress([0] * len(plan.harvests))
+        count = len(plan.harvests)
+        self._progress = _Progress([0] * count, [None] * count)
         self._function = plan.calls[0].function.name
 
     @property
@@ -115,6 +124,11 @@ class InlineAnswer:
             front: the client's COM_QUERY with its attributes.
         Raises: ProxyError; QueryFailed with the upstream's error to pass on.
         """
+        if not self._plan.keeps_found_rows:
+            self.found_rows = None
+        elif self.found_rows is None and self._plan.harvests:
+            rows = await self._queries.rows(b"SELECT FOUND_ROWS() LIMIT 1", inbox)
+            self.found_rows = int((rows[0][0] or b"0").replace(b"\0", b""))
         while True:
             await self._harvest_all(inbox)
             progress = self._progress
@@ -125,6 +139,7 @@ class InlineAnswer:
             if self.tries == MAX_TRIES + progress.grown:
                 raise self._give_up()
             self.tries += 1
+            await self._restore(inbox)
             if await self._send(front, inbox):
                 return
             if self._plan.changes_data:
@@ -132,8 +147,7 @@ class InlineAnswer:
             progress.grown += self._plan.has_check
 
     def _give_up(self) -> ProxyError:
-        harvests = zip(self._plan.harvests, self._progress.levels, strict=True)
-        if any(level >= len(harvest.queries) for harvest, level in harvests):
+        if None in self._progress.working:
             return UnsupportedStatement(
                 f"{self._function}: the texts that a call needs cannot be read before "
                 "the statement runs; put them into a column or a variable first"
@@ -155,21 +169,31 @@ class InlineAnswer:
 
     async def _harvest(self, index: int, inbox: Inbox) -> None:
         """One harvest, by the first query that the upstream understands."""
-        harvest = self._plan.harvests[index]
-        levels = self._progress.levels
-        while levels[index] < len(harvest.queries):
-            query = harvest.queries[levels[index]]
-            if self._depends_on_pending(query.sql):
-                await self._settle(inbox)
-            try:
-                await self._read(harvest, query, inbox)
+        queries = self._plan.harvests[index].queries
+        levels, working = self._progress.levels, self._progress.working
+        while levels[index] < len(queries):
+            if await self._try_query(index, queries[levels[index]], inbox):
+                working[index] = levels[index]
                 return
-            except QueryFailed as failure:
-                errno = error_number(failure.packet)
-                if errno in _ENDS_STATEMENT:
-                    raise
-                log.debug("harvest %d.%d: error %d", index, levels[index], errno)
             levels[index] += 1
+        if (last := working[index]) is not None:
+            # Rows may have come since; and what other calls give may be known by now.
+            await self._try_query(index, queries[last], inbox)
+
+    async def _try_query(self, index: int, query: Query, inbox: Inbox) -> bool:
+        """Whether the upstream understands a query; its rows are then asked about."""
+        if self._depends_on_pending(query.sql):
+            await self._settle(inbox)
+        try:
+            await self._read(self._plan.harvests[index], query, inbox)
+        except QueryFailed as failure:
+            errno = error_number(failure.packet)
+            if errno in _ENDS_STATEMENT:
+                raise
+            self._has_failures = True
+            log.debug("harvest %d: error %d", index, errno)
+            return False
+        return True
 
     def _depends_on_pending(self, template: Template) -> bool:
         open_sets = {known for known, _, _ in self._progress.pending}
@@ -317,12 +341,21 @@ class InlineAnswer:
             return True
         has_more = False
         for index, harvest in enumerate(self._plan.harvests):
-            if progress.levels[index] < len(harvest.queries) - 1:
+            if progress.levels[index] < len(harvest.queries):
                 progress.levels[index] += 1
                 has_more = True
         return has_more
 
     # The statement.
+
+    async def _restore(self, inbox: Inbox) -> None:
+        """What our queries have changed of what functions tell about the last one."""
+        if self._has_failures:
+            # A statement without tables does not clear what SHOW WARNINGS shows.
+            await self._queries.rows(_CLEARS_WARNINGS, inbox)
+            self._has_failures = False
+        if self.found_rows is not None:
+            await self._queries.restore_found_rows(self.found_rows, inbox)
 
     async def _send(self, front: bytes, inbox: Inbox) -> bool:
         """Send the statement; whether it found every answer.
@@ -358,6 +391,7 @@ class InlineAnswer:
         if is_missing(passed.error):
             if self._has_released:
                 raise self._give_up()
+            self._has_failures = True
             return False
         self._release()
         raise QueryFailed(passed.error)

@@ -65,6 +65,7 @@ _TEXT = b"@aurora_ml_text"
 _ER_PARSE_ERROR = 1064
 
 _CONTEXT = (
+    b"CAST(FOUND_ROWS() AS BINARY),"
     b"CAST(@@character_set_client AS BINARY),CAST(@@sql_mode AS BINARY),"
     b"CAST(@@collation_connection AS BINARY),CAST(DATABASE() AS BINARY)"
 )
@@ -84,6 +85,8 @@ class Bound:
 
     plan: Plan
     queries: Queries
+    found_rows: int
+    """FOUND_ROWS() before the statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class PreparedStatements:
         """PREPAREs that were seen, and those of our own."""
         self._offset = 0
         """Com_prepare_sql, which counts those in stored procedures too, less that."""
+        self._found_rows: int | None = None
+        """FOUND_ROWS() before the statement at hand."""
         self._is_unsure = False
         """Whether a stored procedure may have prepared another text under a name."""
         self._epoch = 0
@@ -155,16 +160,25 @@ class PreparedStatements:
         self._epoch += 1
 
     async def handle(
-        self, command: Command, front: bytes, seq: int, inbox: Inbox, *, has_more: bool
+        self,
+        command: Command,
+        front: bytes,
+        seq: int,
+        inbox: Inbox,
+        *,
+        has_more: bool,
+        found_rows: int | None,
     ) -> Outcome | Bound | None:
         """Do what a statement says.
 
         Args:
             front: the client's COM_QUERY with its attributes.
+            found_rows: FOUND_ROWS() before the statement, if a question was asked.
         Returns: what to answer; or what an answered statement leaves behind; None when
             it is the server's to answer.
         Raises: ProxyError.
         """
+        self._found_rows = found_rows
         match command:
             case Prepare():
                 self._prepares += 1
@@ -191,6 +205,8 @@ class PreparedStatements:
         if asked is None:
             return None
         text, context = asked
+        count = 0 if self._known else await self._count(inbox)
+        await self._queries.restore_found_rows(self._found_rows or 0, inbox)
         dialect = self._dialect_of(context)
         try:
             planned = await self._plan(text, dialect)
@@ -212,7 +228,7 @@ class PreparedStatements:
         more = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS) if has_more else 0
         self._client.write(write_packet(add_status(packet, more, self._layout), seq))
         if not self._known:
-            self._offset = await self._count(inbox) - self._prepares
+            self._offset = count + 1 - self._prepares
             self._is_unsure = False
         self._known[command.name] = _Known(planned, context, self._epoch)
         return Outcome(read_status(packet, self._layout), next_seq=(seq + 1) & 0xFF)
@@ -234,6 +250,7 @@ class PreparedStatements:
         if len(command.using) != known.text.parameters:
             return None  # the shadow has the same number of parameters
         name = known.text.function
+        _, context = await self._ask(b"NULL", inbox) or (None, ())
         if self._is_unsure:
             await self._make_sure(inbox)
         if known.epoch != self._epoch:
@@ -242,7 +259,6 @@ class PreparedStatements:
                 "procedure, may have prepared another text under this name; PREPARE it "
                 "again"
             )
-        _, context = await self._ask(b"NULL", inbox) or (None, ())
         if context != known.context:
             raise UnsupportedStatement(
                 f"{name}: the statement was prepared under another default database, "
@@ -286,6 +302,7 @@ class PreparedStatements:
         return Bound(
             text.plan,
             BoundQueries(self, self._upstream, self._layout, command.using, dialect),
+            self._found_rows or 0,
         )
 
     # On the upstream.
@@ -303,7 +320,10 @@ class PreparedStatements:
             rows = await self._queries.rows(sql, inbox)
         except QueryFailed:
             return None
-        return rows[0][0], tuple(rows[0][1:])
+        value, found_rows, *context = rows[0]
+        if self._found_rows is None:
+            self._found_rows = int(found_rows or b"0")
+        return value, tuple(context)
 
     def _dialect_of(self, context: Context) -> Dialect:
         modes = (context[1] or b"").split(b",")

@@ -1,6 +1,7 @@
 """Queries of the proxy's own, on the connection that a client's statement came from."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 from aurora_ml_proxy.errors import MalformedPacket, StatementTooLong, UpstreamLost
@@ -9,6 +10,7 @@ from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.results import (
     ColumnDefinition,
     Layout,
+    error_number,
     is_error,
     read_column_count,
     read_column_definition,
@@ -18,11 +20,22 @@ from aurora_ml_proxy.protocol.vocabulary import CLIENT_QUERY_ATTRIBUTES, Command
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
 
+log = logging.getLogger(__name__)
+
 _COM_QUERY = bytes((Commands.COM_QUERY,))
 
 CERTAINLY_TAKEN_BYTES = 1 << 20
 """A shorter statement is under every max_allowed_packet that a server runs with; of a
 longer one the server is asked, for it would hang up."""
+
+
+_FOUND_ROWS = (
+    b"SELECT SQL_CALC_FOUND_ROWS 1 FROM JSON_TABLE(%b,'$[*]' "
+    b"COLUMNS(x FOR ORDINALITY)) j LIMIT 1"
+)
+"""Makes FOUND_ROWS() the length of an array of numbers."""
+
+_MAX_FOUND_ROWS = 1_000_000
 
 
 class QueryFailed(Exception):
@@ -71,6 +84,18 @@ class Queries:
                 f"bytes, over the server's max_allowed_packet of {limit:,}; raise that, "
                 "or take fewer distinct texts at once"
             )
+
+    async def restore_found_rows(self, count: int, inbox: Inbox) -> None:
+        """Make FOUND_ROWS() what it was before our queries."""
+        if count > _MAX_FOUND_ROWS:
+            return
+        sql = b"SELECT 1 LIMIT 0"
+        if count:
+            sql = _FOUND_ROWS % (b"CONCAT('[0',REPEAT(',0',%d),']')" % (count - 1))
+        try:
+            await self.rows(sql, inbox)
+        except QueryFailed as failure:
+            log.debug("FOUND_ROWS() is lost: error %d", error_number(failure.packet))
 
     async def rows(self, sql: bytes, inbox: Inbox) -> list[list[bytes | None]]:
         """All rows of a small result. Raises: QueryFailed, UpstreamLost."""
