@@ -14,7 +14,7 @@ from unicodedata import combining, normalize
 
 from aurora_ml_proxy.errors import UnsupportedStatement
 from aurora_ml_proxy.functions import FUNCTIONS, Function, ResultType
-from aurora_ml_proxy.plan.blocks import read_blocks, word
+from aurora_ml_proxy.plan.blocks import Span, read_blocks, word
 from aurora_ml_proxy.plan.calls import Call, find_calls
 from aurora_ml_proxy.plan.conditions import has_call, volatile_word
 from aurora_ml_proxy.plan.dialect import Dialect
@@ -30,7 +30,7 @@ from aurora_ml_proxy.plan.names import (
 from aurora_ml_proxy.plan.plan import Plan
 from aurora_ml_proxy.plan.select import folded
 from aurora_ml_proxy.plan.statement import plan_statement
-from aurora_ml_proxy.plan.template import Edit, Template, cut, edit, outermost, text_of
+from aurora_ml_proxy.plan.template import Edit, cut, edit, outermost, text_of
 from aurora_ml_proxy.plan.tokens import (
     Kind,
     Statement,
@@ -41,7 +41,12 @@ from aurora_ml_proxy.plan.tokens import (
     tokenize,
 )
 
-_DIAGNOSTICS = re.compile(rb"found_rows|row_count|warning_count|error_count", re.I)
+_DIAGNOSTICS = re.compile(
+    rb"(?<!\w)(?:found_rows|row_count)\b|warning_count|error_count", re.IGNORECASE
+)
+
+_SUPPLEMENTARY = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
+"""Letters that a literal behind FROM cannot have in MySQL, which writes '?'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,10 @@ class PreparedText:
     plan: Plan
     """Its parameters are variables; `bound` makes them parameters again."""
     parameters: int
-    shadow: bytes
+    shadows: tuple[bytes, ...]
     """The text with an expression in place of each call that fails when it is executed:
-    where the proxy does not see an EXECUTE, there is an error and no answer."""
+    where the proxy does not see an EXECUTE, there is an error and no answer. The second
+    is for a server that evaluates the expression while it prepares the first."""
     function: str
 
 
@@ -206,7 +212,15 @@ def plan_text(
             f"{name}: in a prepared statement with FOUND_ROWS() or its like, which tells "
             "of the statement before; read that first, into a variable"
         )
-    return PreparedText(plan, count, _shadow(statement, calls), name)
+    shadows = tuple(_Shadow(statement, calls, delay).text() for delay in _DELAYS)
+    return PreparedText(plan, count, shadows, name)
+
+
+def as_prepared(text: bytes, command: Prepare, dialect: Dialect) -> bytes:
+    """A text in UTF-8 as the server takes it from where it stands."""
+    if dialect.is_mariadb or command.text.startswith(b"@"):
+        return text
+    return _SUPPLEMENTARY.sub(b"?", text)
 
 
 def _marked(text: bytes, dialect: Dialect) -> tuple[bytes, int]:
@@ -246,47 +260,50 @@ def hexadecimal(text: bytes) -> bytes:
     return b"_utf8mb4 X'%b'" % text.hex().encode()
 
 
-# The shadow.
-
-_NEVER = b"LENGTH(COALESCE(@aurora_ml_never,''))"
-"""Of a constant MySQL would evaluate the failing expression while it prepares it."""
-
-
-def _shadow(statement: Statement, calls: Sequence[Call]) -> bytes:
-    edits: list[Edit] = []
-    for index in outermost(calls, 0, len(statement.tokens) - 1):
-        call = calls[index]
-        start = statement.tokens[call.first].start
-        text = _failing(statement, calls, index)
-        edits.append((start, statement.tokens[call.last].end, (text,)))
-    for block in read_blocks(statement):
-        for item in block.items:
-            span = (item.first, item.last)
-            if item.is_star or not has_call(calls, span):
-                continue
-            if alias_of(statement, *span) is None:
-                name = quote_name(generated_name(statement, *span))
-                end = statement.tokens[item.last].end
-                edits.append((end, end, (b" AS " + name,)))
-    return text_of(edit(statement.sql, edits))
+_DELAYS = (b"LENGTH(COALESCE(@aurora_ml_never,''))", b"RAND()")
+"""What keeps a failing expression of constants from being evaluated while it is prepared.
+Of a variable MySQL does not; MariaDB does in conditions. Of RAND() neither does, but two
+of them are never equal to ONLY_FULL_GROUP_BY."""
 
 
-def _failing(statement: Statement, calls: Sequence[Call], index: int) -> bytes:
-    """A call's arguments in an expression of its type, each once, that overflows."""
-    call = calls[index]
-    lengths = [
-        b"LENGTH(" + _text(statement, calls, cut(statement, *argument, calls)) + b")"
-        for argument in call.arguments
-    ]
-    failing = b"EXP(%d+%b+%b)" % (MISSING, b"+".join(lengths), _NEVER)
-    if call.function.result is ResultType.SCORE:
-        return b" %b " % failing
-    return b" LEFT(%b,8) " % failing
+class _Shadow:
+    """A text with an expression in place of each call that overflows."""
 
+    def __init__(self, statement: Statement, calls: Sequence[Call], delay: bytes) -> None:
+        self._statement = statement
+        self._calls = calls
+        self._delay = delay
 
-def _text(statement: Statement, calls: Sequence[Call], template: Template) -> bytes:
-    return b"".join(
-        _failing(statement, calls, piece) if isinstance(piece, int) else piece
-        for piece in template
-        if isinstance(piece, int | bytes)
-    )
+    def text(self) -> bytes:
+        statement, calls = self._statement, self._calls
+        edits: list[Edit] = []
+        for index in outermost(calls, 0, len(statement.tokens) - 1):
+            start = statement.tokens[calls[index].first].start
+            end = statement.tokens[calls[index].last].end
+            edits.append((start, end, (self._failing(index),)))
+        for block in read_blocks(statement):
+            for item in block.items:
+                span = (item.first, item.last)
+                if item.is_star or not has_call(calls, span):
+                    continue
+                if alias_of(statement, *span) is None:
+                    name = quote_name(generated_name(statement, *span))
+                    end = statement.tokens[item.last].end
+                    edits.append((end, end, (b" AS " + name,)))
+        return text_of(edit(statement.sql, edits))
+
+    def _failing(self, index: int) -> bytes:
+        """A call's arguments, each once, in an expression of the call's type."""
+        call = self._calls[index]
+        lengths = [b"LENGTH(%b)" % self._argument(span) for span in call.arguments]
+        failing = b"EXP(%d+%b+%b)" % (MISSING, b"+".join(lengths), self._delay)
+        if call.function.result is ResultType.SCORE:
+            return b" %b " % failing
+        return b" LEFT(%b,8) " % failing
+
+    def _argument(self, span: Span) -> bytes:
+        return b"".join(
+            self._failing(piece) if isinstance(piece, int) else piece
+            for piece in cut(self._statement, *span, self._calls)
+            if isinstance(piece, int | bytes)
+        )

@@ -30,7 +30,8 @@ _COMPOUND = frozenset(b"IF CASE LOOP REPEAT WHILE FOR DECLARE".split())
 _ROUTINES = frozenset(b"PROCEDURE FUNCTION TRIGGER EVENT PACKAGE".split())
 _NOT_ROUTINES = frozenset(b"TABLE VIEW INDEX SELECT".split())
 
-_DIAGNOSTICS = (b"FOUND_ROWS", b"ROW_COUNT", b"WARNING_COUNT", b"ERROR_COUNT")
+_DIAGNOSTICS = frozenset((b"FOUND_ROWS", b"ROW_COUNT"))
+_DIAGNOSTIC_VARIABLES = (b"WARNING_COUNT", b"ERROR_COUNT")
 
 _KEEPS_LEXER = frozenset(
     b"SELECT INSERT REPLACE UPDATE DELETE VALUES WITH TABLE DO SHOW USE BEGIN START "
@@ -165,7 +166,7 @@ def _reads_diagnostics(pieces: Sequence[_Piece]) -> bool:
     """What FOUND_ROWS() tells stays until the first query of the packet is over."""
     for piece in pieces:
         words = {token.text.upper() for token in piece.tokens}
-        if any(word.endswith(_DIAGNOSTICS) for word in words):
+        if words & _DIAGNOSTICS or any(w.endswith(_DIAGNOSTIC_VARIABLES) for w in words):
             return True
         if b"SELECT" in words:
             return False

@@ -21,6 +21,7 @@ from aurora_ml_proxy.plan.prepared import (
     Execute,
     Prepare,
     PreparedText,
+    as_prepared,
     bound,
     hexadecimal,
     literal,
@@ -37,6 +38,7 @@ from aurora_ml_proxy.protocol.results import (
 from aurora_ml_proxy.protocol.vocabulary import ServerStatus
 from aurora_ml_proxy.session.diagnostics import Outcome
 from aurora_ml_proxy.session.inbox import Inbox
+from aurora_ml_proxy.session.inline import is_missing
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.queries import Queries, QueryFailed
 
@@ -181,7 +183,6 @@ class PreparedStatements:
         self._found_rows = found_rows
         match command:
             case Prepare():
-                self._prepares += 1
                 return await self._prepare(command, front, seq, inbox, has_more)
             case Execute(name=""):
                 self._is_unsure = True
@@ -197,28 +198,36 @@ class PreparedStatements:
     async def _prepare(
         self, command: Prepare, front: bytes, seq: int, inbox: Inbox, has_more: bool
     ) -> Outcome | None:
-        was_known = self._known.pop(command.name, None) is not None
-        is_written = b"@" not in command.text and not was_known
-        if is_written and not self._names.may_match(command.text):
+        self._known.pop(command.name, None)
+        if b"@" not in command.text and not self._names.may_match(command.text):
+            self._prepares += 1
             return None
         asked = await self._ask(command.text, inbox)
         if asked is None:
+            self._prepares += 1
             return None
         text, context = asked
         count = 0 if self._known else await self._count(inbox)
         await self._queries.restore_found_rows(self._found_rows or 0, inbox)
         dialect = self._dialect_of(context)
         try:
+            if text is not None:
+                text = as_prepared(text, command, dialect)
             planned = await self._plan(text, dialect)
         except ProxyError:
             await self._command(b"DEALLOCATE PREPARE " + command.source, inbox)
             raise
         if planned is None:
+            self._prepares += 1
             return None
-        shadow = await self._literal(planned.shadow, dialect, inbox)
-        sql = b"PREPARE " + command.source + b" FROM " + shadow
-        self._queries.send(sql, front)
-        packet = await _next(inbox)
+        before = self._prepares
+        for shadow in planned.shadows:
+            source = await self._literal(shadow, dialect, inbox)
+            self._queries.send(b"PREPARE " + command.source + b" FROM " + source, front)
+            self._prepares += 1
+            packet = await _next(inbox)
+            if not (is_error(packet) and is_missing(packet)):
+                break
         if is_error(packet):
             if error_number(packet) == _ER_PARSE_ERROR:
                 self._prepares += 1
@@ -228,7 +237,7 @@ class PreparedStatements:
         more = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS) if has_more else 0
         self._client.write(write_packet(add_status(packet, more, self._layout), seq))
         if not self._known:
-            self._offset = count + 1 - self._prepares
+            self._offset = count - before
             self._is_unsure = False
         self._known[command.name] = _Known(planned, context, self._epoch)
         return Outcome(read_status(packet, self._layout), next_seq=(seq + 1) & 0xFF)
