@@ -299,7 +299,7 @@ class _Shadow:
         failing = b"EXP(%d+%b+%b)" % (MISSING, b"+".join(lengths), self._delay)
         if call.function.result is ResultType.SCORE:
             return b" %b " % failing
-        return b" LEFT(%b,8) " % failing
+        return b" LEFT(CONVERT(%b USING utf8mb4),8) " % failing
 
     def _argument(self, span: Span) -> bytes:
         return b"".join(
