@@ -30,6 +30,9 @@ def volatile_word(statement: Statement, first: int, last: int) -> str | None:
         behind = tokens[i + 1].text if i + 1 < len(tokens) else b""
         if token.text in VOLATILE and behind == b"(":
             return token.text.decode()
+        sets_it = [t.text for t in tokens[i + 1 : i + 3]] != [b"(", b")"]
+        if token.text == b"LAST_INSERT_ID" and behind == b"(" and sets_it:
+            return "LAST_INSERT_ID(expression)"
         if token.text == b"FOR" and tokens[i - 1].text == b"VALUE":
             return "NEXT VALUE FOR"
         if token.text == b"SYSDATE":

@@ -124,7 +124,9 @@ def inline(
         tables=_tables(statement) if kinds.changes_data else (),
         keeps_found_rows=not kinds.is_query,
         is_explained=kinds.is_explained,
-        casts=dialect.is_mariadb,
+        writes_file=_writes_file(statement),
+        may_swallow_errors=word(statement, 0) == b"DO",
+        dialect=dialect,
         digest=digest(statement),
     )
 
@@ -200,6 +202,14 @@ def _key(statement: Statement, calls: Sequence[Call], call: Call) -> Template:
 
 def _calls_in(calls: Sequence[Call], span: Span) -> list[int]:
     return [n for n, c in enumerate(calls) if span[0] <= c.first and c.last <= span[1]]
+
+
+def _writes_file(statement: Statement) -> bool:
+    return any(
+        word(statement, i) in (b"OUTFILE", b"DUMPFILE")
+        and word(statement, i - 1) == b"INTO"
+        for i in range(1, len(statement.tokens))
+    )
 
 
 def _tables(statement: Statement) -> tuple[bytes, ...]:

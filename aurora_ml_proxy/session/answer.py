@@ -102,13 +102,22 @@ class Answerer:
         """Whether the upstream takes several statements in one packet."""
         self._found_rows: int | None = None
         """FOUND_ROWS() before this statement, if our question has changed it."""
+        self._next_transaction: bytes | None = None
+        """The SET TRANSACTION statement just before this one, if any."""
 
-    async def answer(self, piece: Piece, inbox: Inbox, last: Outcome) -> Outcome | None:
+    async def answer(
+        self,
+        piece: Piece,
+        inbox: Inbox,
+        last: Outcome,
+        next_transaction: bytes | None = None,
+    ) -> Outcome | None:
         """Answer a COM_QUERY or COM_STMT_PREPARE that names an ML function.
 
         Args:
             inbox: the upstream's stream; all commands before this one are answered.
             last: what the statement before this one has left behind.
+            next_transaction: the SET TRANSACTION statement just before this one, if any.
         Returns: None when the statement is none of ours: pass it on.
         Raises: UpstreamLost.
         """
@@ -122,6 +131,7 @@ class Answerer:
             is_several = is_query and self.takes_several and may_be_several(sql)
             dialect = self._dialect
             self._found_rows = None
+            self._next_transaction = next_transaction
             if not is_several and depends_on_session(sql):
                 read_now = b"" if self.prepared.is_prepare(sql) else sql
                 dialect = await self._ask_dialect(read_now, inbox)
@@ -212,7 +222,7 @@ class Answerer:
                     sql, dialect, attributes, seq, inbox, has_more=has_more
                 )
             finally:
-                self._found_rows = None
+                self._found_rows = self._next_transaction = None
 
         answer = SeveralAnswer(
             answer_one,
@@ -437,6 +447,7 @@ class Answerer:
             has_more=has_more,
         )
         answer.found_rows = self._found_rows
+        answer.next_transaction = self._next_transaction
         outcome = "ok"
         try:
             await answer.answer(_COM_QUERY + attributes, inbox)

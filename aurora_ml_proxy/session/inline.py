@@ -27,6 +27,7 @@ from aurora_ml_proxy.protocol.results import (
     error_number,
     is_error,
     read_text_row,
+    read_warnings,
 )
 from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES
 from aurora_ml_proxy.session.inbox import Inbox
@@ -105,6 +106,8 @@ class InlineAnswer:
         self._has_released = False
         self.found_rows: int | None = None
         """FOUND_ROWS() before the statement, when the statement leaves it alone."""
+        self.next_transaction: bytes | None = None
+        """The SET TRANSACTION statement that was for this statement's transaction."""
         self._has_failures = False
         """Whether a query of ours has left an error for SHOW WARNINGS."""
         self._known = [KnownAnswers() for _ in range(plan.known_sets)]
@@ -142,6 +145,8 @@ class InlineAnswer:
             await self._restore(inbox)
             if await self._send(front, inbox):
                 return
+            if self._plan.writes_file:
+                raise self._give_up()  # a second try would find the file
             if self._plan.changes_data:
                 await self._check_engines(inbox)
             progress.grown += self._plan.has_check
@@ -356,6 +361,9 @@ class InlineAnswer:
             self._has_failures = False
         if self.found_rows is not None:
             await self._queries.restore_found_rows(self.found_rows, inbox)
+        if self.next_transaction is not None:
+            # The harvest was the next transaction; say it again for the statement's.
+            await self._queries.execute(self.next_transaction, inbox)
 
     async def _send(self, front: bytes, inbox: Inbox) -> bool:
         """Send the statement; whether it found every answer.
@@ -386,6 +394,9 @@ class InlineAnswer:
             if passed.held_bytes > HELD_BYTES or self._has_released:
                 self._release()
         if passed.error is None:
+            if plan.may_swallow_errors and await self._has_swallowed(inbox):
+                self._has_failures = True
+                return False
             self._release()
             return True
         if is_missing(passed.error):
@@ -395,6 +406,14 @@ class InlineAnswer:
             return False
         self._release()
         raise QueryFailed(passed.error)
+
+    async def _has_swallowed(self, inbox: Inbox) -> bool:
+        """Whether an OK hides that an answer is missing: MariaDB's DO ignores errors."""
+        assert self.passed.terminator is not None
+        if not read_warnings(self.passed.terminator, self._layout):
+            return False
+        rows = await self._queries.rows(b"SHOW WARNINGS", inbox)
+        return any(_MISSING in (row[2] or b"").replace(b"\0", b"") for row in rows)
 
     def _release(self) -> None:
         """Give the client what is held back; from now on it has seen something."""

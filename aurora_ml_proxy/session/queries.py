@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
-from aurora_ml_proxy.errors import MalformedPacket, StatementTooLong, UpstreamLost
+from aurora_ml_proxy.errors import StatementTooLong, UpstreamLost
 from aurora_ml_proxy.protocol.attributes import NO_ATTRIBUTES
 from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.results import (
@@ -103,6 +103,13 @@ class Queries:
         await self.read_definitions(inbox)
         return [row async for row in self._read_rows(inbox)]
 
+    async def execute(self, sql: bytes, inbox: Inbox) -> None:
+        """A statement that gives no rows. Raises: QueryFailed, UpstreamLost."""
+        self.send(sql)
+        packet = await _next(inbox)
+        if is_error(packet):
+            raise QueryFailed(packet)
+
     async def read_definitions(self, inbox: Inbox) -> list[ColumnDefinition]:
         """The head of a result set. Raises: QueryFailed, UpstreamLost."""
         first = await _next(inbox)
@@ -143,8 +150,3 @@ async def next_payloads(inbox: Inbox) -> list[bytes]:
         await inbox.until_woken()
     await asyncio.sleep(0)  # the other connections' turn
     return payloads
-
-
-def refused(what: str) -> MalformedPacket:
-    """The upstream does not answer a question that every server answers."""
-    return MalformedPacket(f"the upstream refuses to name its {what}")

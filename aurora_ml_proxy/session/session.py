@@ -66,9 +66,15 @@ _KILL = re.compile(
     rb"kill\s+(?:hard\s+|soft\s+)?(?:connection\s+|query\s+)?(\d{1,20})", re.IGNORECASE
 )
 
+_SET = (b"set ", b"set\n", b"set\t", b" set", b"\nset")
+
 MAX_KILL_BYTES = 200
 """A longer statement is no KILL; a regular expression over spaces is quadratic."""
 
+
+_SET_TRANSACTION = re.compile(rb"\s*set\s+transaction\s", re.IGNORECASE)
+"""SET TRANSACTION without SESSION or GLOBAL is for the next transaction only, and the
+proxy's own queries must not be that."""
 
 _QUIT = write_packet(bytes((Commands.COM_QUIT,)), 0)
 
@@ -139,6 +145,8 @@ class Session:
         self._client_inbox: Inbox | None = None
         self._upstream_inbox: Inbox | None = None
         self._last = Outcome()
+        self._next_transaction: bytes | None = None
+        """The SET TRANSACTION statement that the next transaction obeys."""
         self._upstream_has_ended = False
         self._is_draining = False
 
@@ -252,7 +260,12 @@ class Session:
         return (
             self._names.may_match(statement)
             or self._answerer.prepared.concerns(statement)
-            or (self._last.warning_count > 0)
+            or self._last.warning_count > 0
+            or self._next_transaction is not None
+            or (
+                statement[:4].lower() in _SET
+                and _SET_TRANSACTION.match(statement) is not None
+            )
             or (
                 bool(self._context.answering)
                 and len(statement) <= MAX_KILL_BYTES
@@ -279,6 +292,7 @@ class Session:
                 return
             if piece.command in _CLEARS_WARNINGS:
                 self._last = Outcome()
+                self._next_transaction = None
             if piece.command == Commands.COM_SET_OPTION:
                 self._set_option(piece.raw[5:7])
             if piece.command == Commands.COM_RESET_CONNECTION:
@@ -377,12 +391,19 @@ class Session:
                 await self._kill(piece, killed, inbox)
                 return
         outcome: Outcome | None = None
-        if self._names.may_match(sql) or self._answerer.prepared.concerns(sql):
+        next_transaction, self._next_transaction = self._next_transaction, None
+        if _SET_TRANSACTION.match(sql):
+            self._next_transaction = sql
+        elif self._names.may_match(sql) or self._answerer.prepared.concerns(sql):
             self._context.answering.add(self)
             try:
-                outcome = await self._answerer.answer(piece, inbox, self._last)
+                outcome = await self._answerer.answer(
+                    piece, inbox, self._last, next_transaction
+                )
             finally:
                 self._context.answering.discard(self)
+        elif sql[:4].lower() in _SET:
+            self._next_transaction = next_transaction  # it starts no transaction
         if outcome is None:
             if not keeps_warnings(sql):
                 self._last = Outcome()
@@ -414,6 +435,7 @@ class Session:
         client.feed(self._splitter.take_rest())
         self._last = Outcome()
         self._answerer.prepared.forget_all()
+        self._next_transaction = None
         check_change_user(self._login_policy, self._login.legs, piece.raw[4:])
         self._upstream.write(piece.raw)
         answer = await carry_out(

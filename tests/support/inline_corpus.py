@@ -82,7 +82,7 @@ class Case:
 
 def read_section(path: Path) -> list[Case]:
     """The cases of one file."""
-    cases = []
+    cases: list[Case] = []
     lines = path.read_text("utf-8").split("\n")
     start = 0
     for end in range(len(lines) + 1):

@@ -39,11 +39,13 @@ def differences(case: Case, direct: Shown, proxied: Shown) -> list[tuple[str, st
         return []
     ignored = case.may_differ(direct.kind)
     found = []
-    for number, steps in enumerate(zip(direct.steps, proxied.steps, strict=True), 1):
+    both_steps = zip(direct.steps, proxied.steps, strict=True)
+    for number, (wanted, got) in enumerate(both_steps, 1):
         where = f"step {number} " if len(direct.steps) > 1 else ""
-        if case.refused and all(step.error is not None for step in steps):
+        if case.refused and wanted.error is not None and got.error is not None:
             continue
-        found += [(x, f"{where}{x}: {text}") for x, text in _step_differences(*steps)]
+        for field, text in _step_differences(wanted, got):
+            found.append((field, f"{where}{field}: {text}"))
     for title in ("inside", "left_behind"):
         for name, text in _state_differences(
             getattr(direct, title), getattr(proxied, title)
@@ -67,8 +69,8 @@ def _step_differences(direct: Step, proxied: Step) -> Iterator[tuple[str, str]]:
             return  # all the rest differs by that
     if len(direct.results) != len(proxied.results):
         yield "results", _both(len(direct.results), len(proxied.results))
-    for wanted, got in zip(direct.results, proxied.results, strict=False):
-        yield from _result_differences(wanted, got, is_ordered(direct.statement))
+    for pair in zip(direct.results, proxied.results, strict=False):
+        yield from _result_differences(*pair, is_ordered(direct.statement))
     if _comparable_counts(direct) != _comparable_counts(proxied):
         names = "ROW_COUNT, FOUND_ROWS, LAST_INSERT_ID, warning_count"
         yield "counts", f"({names}) {_both(direct.counts, proxied.counts)}"
@@ -105,12 +107,11 @@ def _state_differences(direct: State, proxied: State) -> Iterator[tuple[str, str
         wanted, got = direct.get(name), proxied.get(name)
         if wanted is None or got is None:
             yield name, f"only {'proxied' if wanted is None else 'direct'}"
-        elif wanted != got:
-            if len(wanted) == len(got) == 2 and wanted[0] != got[0]:
-                yield name, "as created " + _both(wanted[0], got[0])
-            rows = [state[1] if len(state) == 2 else state for state in (wanted, got)]
-            if rows[0] != rows[1]:
-                yield name, _rows_difference(*rows, ordered=False)
+            continue
+        if wanted[0] != got[0]:
+            yield name, "as created " + _both(wanted[0], got[0])
+        if wanted[1] != got[1]:
+            yield name, _rows_difference(wanted[1], got[1], ordered=False)
 
 
 def _comparable_error(step: Step) -> tuple[Any, ...] | None:

@@ -82,7 +82,7 @@ class Shown:
     """Of the server."""
 
 
-class _Connection(pymysql.connections.Connection):
+class _Connection(pymysql.connections.Connection):  # type: ignore[misc]
     """Keeps what the client throws away: the status behind the last row."""
 
     last_status: int | None = None
@@ -168,9 +168,10 @@ class Client:
         state: State = {}
         for name in names:
             try:
-                state[name] = in_order(self._ask(f"SELECT * FROM {name}".encode()))
+                rows = self._ask(f"SELECT * FROM {SCHEMA}.{name}".encode())
+                state[name] = (None, in_order(rows))
             except (pymysql.MySQLError, OSError) as failure:
-                state[name] = failure.args
+                state[name] = (failure.args, ())
         return state
 
     def _encode(self, statement: str) -> bytes:
@@ -244,7 +245,7 @@ def run_side(
         address: what has the host and the port.
         direct: the stored functions are there, else the proxy answers the calls.
     """
-    schema = SCHEMA
+    schema: str | None = SCHEMA
     if session.no_schema:
         schema = FUNCTIONS if direct else None
     tables.functions(there=direct)

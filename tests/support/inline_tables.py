@@ -96,8 +96,8 @@ _PROCEDURES = (
 
 Rows = tuple[tuple[bytes | None, ...], ...]
 
-State = dict[str, tuple[Any, ...]]
-"""By table: how it is created, and its rows."""
+State = dict[str, tuple[Any, Rows]]
+"""By table: how it is created, or the error of reading it, and its rows."""
 
 
 def in_order(rows: Rows) -> Rows:
@@ -198,7 +198,7 @@ class Tables:
         try:
             self._run(statement)
         except pymysql.MySQLError as failure:
-            return failure.args
+            return tuple(failure.args)
         return None
 
     def count(self) -> None:

@@ -50,7 +50,7 @@ def with_result(**changes: object) -> Shown:
             replace(SHOWN, left_behind={"fb": (b"CREATE TABLE fb", ())}),
             "tables left_behind",
         ),
-        (replace(SHOWN, inside={"fb": ((b"1",),)}), "tables inside"),
+        (replace(SHOWN, inside={"fb": (None, ((b"1",),))}), "tables inside"),
     ],
 )
 def test_every_field_is_compared(shown: Shown, field: str) -> None:
