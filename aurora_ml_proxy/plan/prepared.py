@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from unicodedata import combining, normalize
 
-from aurora_ml_proxy.errors import UnsupportedStatement
+from aurora_ml_proxy.errors import ProxyError, UnsupportedStatement
 from aurora_ml_proxy.functions import FUNCTIONS, Function, ResultType
 from aurora_ml_proxy.plan.blocks import Span, read_blocks, word
 from aurora_ml_proxy.plan.calls import Call, find_calls
@@ -44,9 +44,6 @@ from aurora_ml_proxy.plan.tokens import (
 _DIAGNOSTICS = re.compile(
     rb"(?<!\w)(?:found_rows|row_count)\b|warning_count|error_count", re.IGNORECASE
 )
-
-_SUPPLEMENTARY = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
-"""Letters that a literal behind FROM cannot have in MySQL, which writes '?'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +146,7 @@ def _read_execute(
         return None
     try:
         calls = find_calls(statement, functions)
-    except Unreadable:
+    except (Unreadable, ProxyError):
         return None
     if calls:
         return None
@@ -216,11 +213,17 @@ def plan_text(
     return PreparedText(plan, count, shadows, name)
 
 
-def as_prepared(text: bytes, command: Prepare, dialect: Dialect) -> bytes:
-    """A text in UTF-8 as the server takes it from where it stands."""
-    if dialect.is_mariadb or command.text.startswith(b"@"):
-        return text
-    return _SUPPLEMENTARY.sub(b"?", text)
+def as_text(command: Prepare, dialect: Dialect) -> bytes | None:
+    """An expression of what MySQL makes of a literal; None: it is the literal itself.
+
+    MySQL takes a literal behind FROM as utf8mb3 and reads it in character_set_client.
+    """
+    charset = dialect.charset.encode()
+    is_variable = command.text.startswith(b"@")
+    if dialect.is_mariadb or is_variable or command.text.isascii() or not charset:
+        return None
+    taken = b"CAST(CONVERT(_%b%b USING utf8mb3) AS BINARY)" % (charset, command.text)
+    return b"CONVERT(%b USING %b)" % (taken, charset)
 
 
 def _marked(text: bytes, dialect: Dialect) -> tuple[bytes, int]:
@@ -266,6 +269,10 @@ Of a variable MySQL does not; MariaDB does in conditions. Of RAND() neither does
 of them are never equal to ONLY_FULL_GROUP_BY."""
 
 
+_LABEL = b"_utf8mb4 X'%b'" % ("é" * 8).encode().hex().encode()
+"""Gives the type of a function's result, VARCHAR(8), and its place among collations."""
+
+
 class _Shadow:
     """A text with an expression in place of each call that overflows."""
 
@@ -299,7 +306,7 @@ class _Shadow:
         failing = b"EXP(%d+%b+%b)" % (MISSING, b"+".join(lengths), self._delay)
         if call.function.result is ResultType.SCORE:
             return b" %b " % failing
-        return b" LEFT(CONVERT(%b USING utf8mb4),8) " % failing
+        return b" CASE %b WHEN 1 THEN %b END " % (failing, _LABEL)
 
     def _argument(self, span: Span) -> bytes:
         return b"".join(

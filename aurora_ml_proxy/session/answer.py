@@ -254,14 +254,15 @@ class Answerer:
             self.prepared.doubt()
             return None, self._dialect
         dialect = self._dialect
+        concerns = self.prepared.concerns_in(sql)
         has_asked = depends_on_session(sql)
         if has_asked:
             dialect = await self._ask_dialect(b"", inbox)
         if len(sql) <= PLANNED_AT_ONCE_BYTES:
-            several = read_several(sql, dialect, concerns=self.prepared.concerns)
+            several = read_several(sql, dialect, concerns=concerns)
         else:
             several = await asyncio.to_thread(
-                read_several, sql, dialect, concerns=self.prepared.concerns
+                read_several, sql, dialect, concerns=concerns
             )
         if several is not None and has_asked and several.reads_diagnostics:
             raise UnsupportedStatement(

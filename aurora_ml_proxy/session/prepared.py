@@ -8,6 +8,7 @@ parameter stays a parameter, of the type that the server gives it.
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aurora_ml_proxy.errors import ProxyError, UnsupportedStatement, UpstreamLost
@@ -21,7 +22,7 @@ from aurora_ml_proxy.plan.prepared import (
     Execute,
     Prepare,
     PreparedText,
-    as_prepared,
+    as_text,
     bound,
     hexadecimal,
     literal,
@@ -45,6 +46,11 @@ from aurora_ml_proxy.session.queries import Queries, QueryFailed
 _COMMAND = re.compile(rb"(?:\x00\x01)?(?:prepare|execute\s+immediate)\b", re.IGNORECASE)
 
 _PREPARE = re.compile(rb"(?:\s|/\*.*?\*/)*prepare\b", re.IGNORECASE | re.DOTALL)
+
+_ANY_COMMAND = re.compile(
+    rb"(?:\s|/\*.*?\*/)*(?:prepare|execute|deallocate|drop\s+prepare)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 _FIRST_LETTERS = frozenset(b"pPeE/-#( \t\n\r\v\f") | frozenset(range(9))
 
@@ -153,6 +159,13 @@ class PreparedStatements:
         lowered = head.lower()
         return b"prepare" in lowered or b"execute" in lowered
 
+    def concerns_in(self, packet: bytes) -> Callable[[bytes], bool]:
+        """`concerns` for the statements of one packet: one may prepare what the next one
+        executes."""
+        if self._known or b"prepare" in packet.lower():
+            return lambda statement: _ANY_COMMAND.match(statement) is not None
+        return self.concerns
+
     def forget_all(self) -> None:
         """COM_CHANGE_USER or COM_RESET_CONNECTION: the server has none any more."""
         self._known.clear()
@@ -208,18 +221,19 @@ class PreparedStatements:
             return None
         text, context = asked
         count = 0 if self._known else await self._count(inbox)
-        await self._queries.restore_found_rows(self._found_rows or 0, inbox)
         dialect = self._dialect_of(context)
+        if (again := as_text(command, dialect)) is not None:
+            text, _ = await self._ask(again, inbox) or (text, context)
         try:
-            if text is not None:
-                text = as_prepared(text, command, dialect)
             planned = await self._plan(text, dialect)
         except ProxyError:
             await self._command(b"DEALLOCATE PREPARE " + command.source, inbox)
             raise
         if planned is None:
+            await self._queries.restore_found_rows(self._found_rows or 0, inbox)
             self._prepares += 1
             return None
+        await self._queries.restore_found_rows(self._found_rows or 0, inbox)
         before = self._prepares
         for shadow in planned.shadows:
             source = await self._literal(shadow, dialect, inbox)
