@@ -89,6 +89,10 @@ _CLEARS_WARNINGS = frozenset(
 """Commands besides COM_QUERY after which SHOW WARNINGS speaks of something else."""
 
 
+_SEVERAL_STATEMENTS = {b"\0\0": True, b"\1\0": False}
+"""MYSQL_OPTION_MULTI_STATEMENTS_ON and _OFF; servers refuse others with an error."""
+
+
 @dataclass(slots=True)
 class Context:
     """What all sessions share."""
@@ -255,6 +259,7 @@ class Session:
     def _needs_a_look(self, statement: bytes) -> bool:
         return (
             self._names.may_match(statement)
+            or self._answerer.prepared.concerns(statement)
             or self._last.warning_count > 0
             or self._next_transaction is not None
             or (
@@ -288,10 +293,19 @@ class Session:
             if piece.command in _CLEARS_WARNINGS:
                 self._last = Outcome()
                 self._next_transaction = None
+            if piece.command == Commands.COM_SET_OPTION:
+                self._set_option(piece.raw[5:7])
+            if piece.command == Commands.COM_RESET_CONNECTION:
+                self._answerer.prepared.forget_all()
             if response is Response.STREAM:
                 self._follower.is_blind = True
             self._follower.expect(response)
         self._upstream.write(piece.raw)
+
+    def _set_option(self, option: bytes) -> None:
+        """COM_SET_OPTION says whether a packet may hold several statements."""
+        if option in _SEVERAL_STATEMENTS:
+            self._answerer.takes_several = _SEVERAL_STATEMENTS[option]
 
     def _pass_on(self, piece: Piece) -> None:
         self._upstream_inbox = None
@@ -380,10 +394,12 @@ class Session:
         next_transaction, self._next_transaction = self._next_transaction, None
         if _SET_TRANSACTION.match(sql):
             self._next_transaction = sql
-        elif self._names.may_match(sql):
+        elif self._names.may_match(sql) or self._answerer.prepared.concerns(sql):
             self._context.answering.add(self)
             try:
-                outcome = await self._answerer.answer(piece, inbox, next_transaction)
+                outcome = await self._answerer.answer(
+                    piece, inbox, self._last, next_transaction
+                )
             finally:
                 self._context.answering.discard(self)
         elif sql[:4].lower() in _SET:
@@ -418,6 +434,7 @@ class Session:
         self._client_inbox = client = Inbox(self._client, 1, MAX_LOGIN_PACKET_BYTES)
         client.feed(self._splitter.take_rest())
         self._last = Outcome()
+        self._answerer.prepared.forget_all()
         self._next_transaction = None
         check_change_user(self._login_policy, self._login.legs, piece.raw[4:])
         self._upstream.write(piece.raw)
