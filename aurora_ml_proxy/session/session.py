@@ -393,7 +393,8 @@ class Session:
         outcome: Outcome | None = None
         next_transaction, self._next_transaction = self._next_transaction, None
         if _SET_TRANSACTION.match(sql):
-            self._next_transaction = sql
+            if not self._follower.status & ServerStatus.SERVER_STATUS_IN_TRANS:
+                self._next_transaction = sql  # inside a transaction it is error 1568
         elif self._names.may_match(sql) or self._answerer.prepared.concerns(sql):
             self._context.answering.add(self)
             try:

@@ -55,7 +55,6 @@ def test_the_corpus_shows_the_same_when_it_is_run_twice(
     assert not different, different
 
 
-@pytest.mark.xfail(reason="inline answering is being built", strict=False)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("session", SESSIONS)
 def test_the_proxy_gives_what_the_server_gives(

@@ -16,7 +16,7 @@ import pymysql
 import pytest
 from support.oracle import create_oracle
 from support.proxies import Proxy
-from support.random_runs import RandomClient, differences
+from support.random_runs import RandomClient, differences, is_own_error
 from support.random_schema import create_tables
 from support.random_sql import Statement, statement
 from support.servers import Server
@@ -24,6 +24,9 @@ from support.shrink import shrink
 
 STATEMENTS = int(os.environ.get("AURORA_RANDOM_STATEMENTS", "150"))
 FIRST_SEED = int(os.environ.get("AURORA_RANDOM_SEED", "1"))
+MOST_REFUSED = 0.02
+"""Statements that the proxy may refuse with an error of its own, of all."""
+
 SHRINKS = os.environ.get("AURORA_RANDOM_SHRINK", "1") != "0"
 MOST_REPORTED = int(os.environ.get("AURORA_RANDOM_REPORTED", "10"))
 
@@ -38,6 +41,8 @@ class Pair:
         self.direct = RandomClient(server, server.host, server.port)
         self._proxy = proxy
         self.proxied = RandomClient(server, proxy.host, proxy.port)
+        self.is_refused = False
+        """Whether the proxy had an error of its own for the last statement."""
 
     def close(self) -> None:
         for client in (self.direct, self.proxied):
@@ -49,12 +54,14 @@ class Pair:
     def differences(self, made: Statement) -> list[str]:
         """What differs; a proxy that does not answer, or hangs up, is a difference."""
         wanted = self.direct.look(made)
+        self.is_refused = False
         try:
             got = self.proxied.look(made)
         except (pymysql.MySQLError, OSError) as failure:
             self.proxied.abandon()
             self.proxied = RandomClient(self.server, self._proxy.host, self._proxy.port)
             return [f"no answer: direct {wanted.error}, proxied {failure!r}"]
+        self.is_refused = wanted.error is None and is_own_error(got)
         return list(differences(self.server, made, wanted, got))
 
 
@@ -82,14 +89,14 @@ def _smaller(pair: Pair, seed: int, made: Statement, field: str) -> Statement:
     return statement(seed, pair.server.is_mariadb, choices)
 
 
-@pytest.mark.xfail(reason="inline answering is being built", strict=False)
 def test_random_statements_give_what_the_server_gives(pair: Pair) -> None:
     reports: dict[str, str] = {}
     fields: Counter[str] = Counter()
-    failed = 0
+    failed = refused = 0
     for seed in range(FIRST_SEED, FIRST_SEED + STATEMENTS):
         made = statement(seed, pair.server.is_mariadb)
         found = pair.differences(made)
+        refused += pair.is_refused
         if not found:
             continue
         failed += 1
@@ -102,6 +109,7 @@ def test_random_statements_give_what_the_server_gives(pair: Pair) -> None:
             small = _smaller(pair, seed, made, field)
             lines += ["smaller:", small.sql, *pair.differences(small)]
         reports[field] = "\n  ".join(lines)
+    assert refused <= MOST_REFUSED * STATEMENTS, f"{refused} of {STATEMENTS} refused"
     counts = ", ".join(f"{field} {count}" for field, count in fields.most_common())
     assert not failed, "\n".join(
         [

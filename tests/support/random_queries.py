@@ -68,7 +68,7 @@ class Queries:
                         "MAX({g})",
                         "AVG({g})",
                         "SUM({n})",
-                        "COUNT(DISTINCT {f})",
+                        "COUNT(DISTINCT COALESCE({f}, 'none'))",
                     )
                 )
             case "label":
@@ -375,7 +375,7 @@ class Queries:
         inner, keys = source.scope, ", ".join(source.keys)
         label, confidence = self.write.label(inner, 1), self.write.confidence(inner, 1)
         form = self.choices.weighted(
-            *((2, "COUNT(*)"), (3, "COUNT({f})"), (3, "COUNT(DISTINCT {f})")),
+            *((2, "COUNT(*)"), (3, "COUNT({f})"), (3, "COUNT(DISTINCT COALESCE({f}, 'none'))")),
             *((3, "MAX({f})"), (2, "MIN({g})"), (3, "AVG({g})"), (4, "SUM({n})")),
             *((3, "SUM({f} = {l})"), (2, "GROUP_CONCAT({f} ORDER BY {keys})")),
             *((1, "GROUP_CONCAT(DISTINCT {f} ORDER BY {f} DESC SEPARATOR '|')"),),
