@@ -9,6 +9,7 @@ Source: MySQL manual, "SELECT Statement", "UPDATE Statement", "DELETE Statement"
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 
 from aurora_ml_proxy.plan.select import (
     SET_OPERATORS,
@@ -120,11 +121,10 @@ _ENDS_SELECT = SET_OPERATORS | {b"ON", b"RETURNING"}
 
 def _end_of_select(statement: Statement, start: int) -> int:
     """Behind the last token of a SELECT; another on its level is of the same UNION."""
-    end = end_of_group(statement, start)
+    level, end = statement.depth[start], end_of_group(statement, start)
     for i in range(start + 1, end):
-        if statement.depth[i] == statement.depth[start]:
-            if word(statement, i) == b"SELECT":
-                return i
+        if statement.depth[i] == level and word(statement, i) == b"SELECT":
+            return i
     return end
 
 
@@ -161,14 +161,13 @@ def _head(statement: Statement) -> Iterator[Block]:
         return
     end = end_of_group(statement, start)
     marks = [i for i in range(start + 1, end) if _starts_dml_part(statement, i, start)]
-    bounds = [*marks[1:], end]
     found = []
     if kind == b"UPDATE" and marks:
         first = start + 1
         while word(statement, first) in (b"LOW_PRIORITY", b"IGNORE"):
             first += 1
         found.append((b"FROM", (first, marks[0] - 1)))
-    for i, behind in zip(marks, bounds, strict=True):
+    for i, behind in pairwise([*marks, end]):
         keyword = word(statement, i)
         found.append((keyword, (i + _words(keyword), behind - 1)))
     parts = _parts(found)

@@ -4,7 +4,6 @@ In: a statement. Out: where its table, columns, rows and tails stand.
 Source: MySQL manual, "INSERT Statement"; MariaDB Knowledge Base, "INSERT...RETURNING".
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aurora_ml_proxy.plan.blocks import first_word
@@ -39,7 +38,7 @@ class Inserted:
 
 
 def read_inserted(statement: Statement) -> Inserted | None:
-    """The parts of an INSERT or REPLACE; None for other statements, and without a table."""
+    """The parts of an INSERT or REPLACE; None for anything else, and without a table."""
     start = first_word(statement)
     if word(statement, start) not in (b"INSERT", b"REPLACE"):
         return None
@@ -59,9 +58,8 @@ def read_inserted(statement: Statement) -> Inserted | None:
     rows: tuple[tuple[Span, ...], ...] = ()
     query, alias = None, b""
     if word(statement, i) in (b"VALUES", b"VALUE"):
-        rows = tuple(_read_rows(statement, i + 1, stop))
-        behind = rows[-1][-1][1] + 2 if rows and rows[-1] else i + 1
-        alias, renamed = _read_alias(statement, behind, stop)
+        rows, i = _read_rows(statement, i + 1, stop)
+        alias, renamed = _read_alias(statement, i, stop)
         columns = renamed or columns
     elif word(statement, i) == b"SET":
         pairs = _assignments(statement, i + 1, stop - 1)
@@ -101,17 +99,21 @@ def _is_tail(statement: Statement, i: int) -> bool:
     return word(statement, i) == b"RETURNING"
 
 
-def _read_rows(statement: Statement, i: int, stop: int) -> Iterator[tuple[Span, ...]]:
-    """The values of `(…), ROW (…), …`."""
+def _read_rows(
+    statement: Statement, i: int, stop: int
+) -> tuple[tuple[tuple[Span, ...], ...], int]:
+    """The values of `(…), ROW (…), …`, and the first token behind them."""
+    rows: list[tuple[Span, ...]] = []
     while i < stop:
         i += word(statement, i) == b"ROW"
         if mark(statement, i) != b"(":
-            return
-        yield tuple(listed(statement, i))
+            break
+        rows.append(tuple(listed(statement, i)))
         i = statement.closing[i] + 1
         if mark(statement, i) != b",":
-            return
+            break
         i += 1
+    return tuple(rows), i
 
 
 def _read_alias(

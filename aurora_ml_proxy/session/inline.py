@@ -53,7 +53,19 @@ _NO_LIMIT = b" LIMIT 18446744073709551615"
 
 _CLEARS_WARNINGS = b"SELECT 1 FROM information_schema.ENGINES LIMIT 0"
 
+_ENGINES = (
+    b"SELECT COUNT(*),COALESCE(SUM(COALESCE(e.TRANSACTIONS,'NO')<>'YES'),0) FROM "
+    b"information_schema.TABLES t LEFT JOIN information_schema.ENGINES e "
+    b"ON t.ENGINE=e.ENGINE WHERE t.TABLE_NAME IN (%b) AND t.TABLE_SCHEMA NOT IN "
+    b"('information_schema','performance_schema','mysql','sys') LIMIT 1"
+)
+"""How many tables have these names, and how many of them undo nothing; a view is one,
+for nobody knows what is behind it."""
+
 _ER_DATA_OUT_OF_RANGE = 1690
+
+_ERROR_HEAD_BYTES = 9
+"""Of an ERR packet: 0xFF, the number, the SQLSTATE behind a #."""
 
 _MISSING = str(MISSING).encode()
 
@@ -149,7 +161,8 @@ class InlineAnswer:
                 raise self._give_up()  # a second try would find the file
             if self._plan.changes_data:
                 await self._check_engines(inbox)
-            progress.grown += self._plan.has_check
+            if self._plan.has_check and not progress.is_prefix_done:
+                progress.grown += 1
 
     def _give_up(self) -> ProxyError:
         if None in self._progress.working:
@@ -232,7 +245,7 @@ class InlineAnswer:
         rows = 0
         has_ended = False
         sips = False
-        while not has_ended:
+        while True:
             has_room = failure is not None or not self._evaluation.is_saturated
             payloads = inbox.payloads() if has_room or sips else []
             sips = False
@@ -278,8 +291,8 @@ class InlineAnswer:
     def _check_batch_sizes(
         self, harvest: Harvest, query: Query, definitions: list[ColumnDefinition]
     ) -> None:
-        if query.is_packed:
-            return
+        if query.is_packed or not definitions:
+            return  # the session may have turned definitions off
         columns = definitions[-query.width :]
         for asked in harvest.asked:
             at = asked.batch_size_column
@@ -360,7 +373,13 @@ class InlineAnswer:
             await self._queries.rows(_CLEARS_WARNINGS, inbox)
             self._has_failures = False
         if self.found_rows is not None:
-            await self._queries.restore_found_rows(self.found_rows, inbox)
+            try:
+                await self._queries.restore_found_rows(self.found_rows, inbox)
+            except QueryFailed as failure:
+                errno = error_number(failure.packet)
+                if errno in _ENDS_STATEMENT:
+                    raise
+                log.debug("FOUND_ROWS() is lost: error %d", errno)
         if self.next_transaction is not None:
             # The harvest was the next transaction; say it again for the statement's.
             await self._queries.execute(self.next_transaction, inbox)
@@ -373,6 +392,8 @@ class InlineAnswer:
         plan = self._plan
         sql = render(plan, plan.statement, self._known, is_strict=not plan.is_explained)
         await self._queries.check_length(sql, self._function, inbox)
+        if self._evaluation.failure is not None:
+            raise self._evaluation.failure  # KILL has met a question of ours
         passed = self.passed = PassedResult(
             self._layout,
             self._seq,
@@ -383,7 +404,8 @@ class InlineAnswer:
         try:
             sql = await self._queries.bind(sql, inbox, is_users=True)
         except QueryFailed as failure:
-            if is_missing(failure.packet):
+            if await self._is_missing(failure.packet, inbox):
+                self._has_failures = True
                 return False  # of constants, met while it is prepared
             raise
         self._queries.send(sql, front)
@@ -399,19 +421,32 @@ class InlineAnswer:
                 return False
             self._release()
             return True
-        if is_missing(passed.error):
-            if self._has_released:
+        if await self._is_missing(passed.error, inbox):
+            if self._has_released or passed.is_changed:
+                self._release()
                 raise self._give_up()
             self._has_failures = True
             return False
         self._release()
         raise QueryFailed(passed.error)
 
+    async def _is_missing(self, packet: bytes, inbox: Inbox) -> bool:
+        """Whether an ERR packet says that an answer is not in the statement."""
+        if error_number(packet) != _ER_DATA_OUT_OF_RANGE:
+            return False
+        if len(packet) > _ERROR_HEAD_BYTES + 1:
+            return _MISSING in packet
+        # In a wide character set both servers end the message at the first NUL.
+        return await self._warns_of_missing(inbox)
+
     async def _has_swallowed(self, inbox: Inbox) -> bool:
         """Whether an OK hides that an answer is missing: MariaDB's DO ignores errors."""
         assert self.passed.terminator is not None
         if not read_warnings(self.passed.terminator, self._layout):
             return False
+        return await self._warns_of_missing(inbox)
+
+    async def _warns_of_missing(self, inbox: Inbox) -> bool:
         rows = await self._queries.rows(b"SHOW WARNINGS", inbox)
         return any(_MISSING in (row[2] or b"").replace(b"\0", b"") for row in rows)
 
@@ -421,23 +456,19 @@ class InlineAnswer:
         self._client.write(self.passed.take())
 
     async def _check_engines(self, inbox: Inbox) -> None:
-        """A statement that failed half way is sent again only where that undid it."""
+        """A statement that failed half way is sent again only where that undid it.
+
+        A temporary table is in no list of tables: where none is known, nobody knows.
+        """
         if not self._plan.tables:
             return
         names = b",".join(
             b"CONVERT(X'%b' USING utf8mb4)" % name.hex().encode()
             for name in self._plan.tables
         )
-        sql = (
-            b"SELECT COUNT(*) FROM information_schema.TABLES t JOIN "
-            b"information_schema.ENGINES e ON t.ENGINE=e.ENGINE WHERE t.TABLE_NAME IN "
-            b"(%b) AND COALESCE(e.TRANSACTIONS,'NO')<>'YES' LIMIT 1" % names
+        rows = await self._queries.rows(_ENGINES % names, inbox)
+        known, undoing_nothing = (
+            int((value or b"0").replace(b"\0", b"")) for value in rows[0]
         )
-        rows = await self._queries.rows(sql, inbox)
-        if rows[0][0] != b"0":
+        if not known or undoing_nothing:
             raise self._give_up()
-
-
-def is_missing(packet: bytes) -> bool:
-    """Whether an ERR packet says that an answer is not in the statement."""
-    return error_number(packet) == _ER_DATA_OUT_OF_RANGE and _MISSING in packet

@@ -4,7 +4,6 @@ from support.oracle import expand
 from aurora_ml_proxy.functions import CONFIDENCE, LABEL
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.plan import Splice, SplicedCall
-from aurora_ml_proxy.plan.splice import quote_name
 from aurora_ml_proxy.plan.statement import plan_statement
 
 NAME = "aws_comprehend_detect_sentiment"
@@ -136,10 +135,6 @@ def test_a_generated_name_is_cut_where_the_servers_cut_it():
     assert (
         found is not None and b"`" + NAME.encode() + b"('\xe9','en')`" in found.statement
     )
-
-
-def test_names_are_quoted_in_a_way_that_every_mode_understands():
-    assert quote_name(b"a`b") == b"`a``b`"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ COLUMN_FIELDS = (
 )
 
 _OUT_OF_RANGE = 1690
-_SHOWS_SQL = (b"1003", b"1690")
+_SHOWS_SQL = (b"1003", b"1055", b"1140", b"1690")
+"""EXPLAIN's note, an item by its number under ONLY_FULL_GROUP_BY, an expression."""
 
 _KEY_FLAGS = 0x2 | 0x4 | 0x8 | 0x200 | 0x4000
 """PRI_KEY, UNIQUE_KEY, MULTIPLE_KEY, AUTO_INCREMENT, PART_KEY: they get lost when rows go
@@ -137,7 +138,7 @@ def _comparable_field(name: str, value: Any) -> Any:
 
 
 def _comparable(warnings: Rows) -> Rows:
-    """Without what shows the statement that the server got: EXPLAIN's note, 1690."""
+    """Without what shows the statement that the server got."""
     return tuple((*row[:2], None) if row[1] in _SHOWS_SQL else row for row in warnings)
 
 

@@ -224,6 +224,9 @@ class Client:
 def choose_for(session: Session, kind: str, cases: Sequence[Case]) -> list[Case]:
     """The cases that are run in a session on a kind of server."""
     cases = [case for case in cases if case.is_for(kind)]
+    if session.before:
+        # A statement that the server refuses may have ended the transaction.
+        cases = [case for case in cases if not case.refused]
     if session.no_schema:
         return [case for case in cases if case.section in session.sections]
     if session.whole:

@@ -16,7 +16,7 @@ SESSIONS = {
         kinds=("mariadb",),
     ),
     "no sql_mode": Session(
-        ("SET sql_mode=''",), sections=("insert", "modes"), counts_first=False
+        ("SET sql_mode=''",), sections=("insert", "modes", "group_by"), counts_first=False
     ),
     "strict": Session(
         ("SET sql_mode='TRADITIONAL'",), sections=("insert", "modes"), counts_first=False
