@@ -136,7 +136,7 @@ def _harvest(outline: Outline, index: int) -> Iterator[Harvest]:
             *of_union_in_parentheses(outline, index, None),
             *of_inserted_rows(outline, index),
         )
-        yield Harvest(asked, queries)
+        yield Harvest(asked, tuple(dict.fromkeys(queries)))
         return
     queries = (
         *of_union_in_parentheses(outline, index, block),

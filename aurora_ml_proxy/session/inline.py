@@ -372,7 +372,13 @@ class InlineAnswer:
             await self._queries.rows(_CLEARS_WARNINGS, inbox)
             self._has_failures = False
         if self.found_rows is not None:
-            await self._queries.restore_found_rows(self.found_rows, inbox)
+            try:
+                await self._queries.restore_found_rows(self.found_rows, inbox)
+            except QueryFailed as failure:
+                errno = error_number(failure.packet)
+                if errno in ENDS_STATEMENT:
+                    raise
+                log.debug("FOUND_ROWS() is lost: error %d", errno)
         if self.next_transaction is not None:
             # The harvest was the next transaction; say it again for the statement's.
             await self._queries.execute(self.next_transaction, inbox)
@@ -398,6 +404,7 @@ class InlineAnswer:
             sql = await self._queries.bind(sql, inbox, is_users=True)
         except QueryFailed as failure:
             if await self._is_missing(failure.packet, inbox):
+                self._has_failures = True
                 return False  # of constants, met while it is prepared
             raise
         self._queries.send(sql, front)

@@ -9,6 +9,7 @@ parameter stays a parameter, of the type that the server gives it.
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aurora_ml_proxy.errors import ProxyError, UnsupportedStatement, UpstreamLost
@@ -71,6 +72,7 @@ _NAME = b"aurora_ml_statement"
 _TEXT = b"@aurora_ml_text"
 
 _ER_PARSE_ERROR = 1064
+_ER_DATA_OUT_OF_RANGE = 1690
 
 _CONTEXT = (
     b"CAST(FOUND_ROWS() AS BINARY),"
@@ -230,10 +232,10 @@ class PreparedStatements:
             await self._command(b"DEALLOCATE PREPARE " + command.source, inbox)
             raise
         if planned is None:
-            await self._queries.restore_found_rows(self._found_rows or 0, inbox)
+            await self._restore(inbox)
             self._prepares += 1
             return None
-        await self._queries.restore_found_rows(self._found_rows or 0, inbox)
+        await self._restore(inbox)
         before = self._prepares
         for shadow in planned.shadows:
             source = await self._literal(shadow, dialect, inbox)
@@ -255,6 +257,11 @@ class PreparedStatements:
             self._is_unsure = False
         self._known[command.name] = _Known(planned, context, self._epoch)
         return Outcome(read_status(packet, self._layout), next_seq=(seq + 1) & 0xFF)
+
+    async def _restore(self, inbox: Inbox) -> None:
+        """FOUND_ROWS() is the same after a PREPARE as before it."""
+        with suppress(QueryFailed):  # the PREPARE will tell
+            await self._queries.restore_found_rows(self._found_rows or 0, inbox)
 
     async def _plan(self, text: bytes | None, dialect: Dialect) -> PreparedText | None:
         if text is None or len(text) > MAX_TEXT_BYTES or not self._names.may_match(text):

@@ -1,7 +1,6 @@
 """Queries of the proxy's own, on the connection that a client's statement came from."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 
 from aurora_ml_proxy.errors import StatementTooLong, UpstreamLost
@@ -10,7 +9,6 @@ from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.results import (
     ColumnDefinition,
     Layout,
-    error_number,
     is_error,
     read_column_count,
     read_column_definition,
@@ -19,8 +17,6 @@ from aurora_ml_proxy.protocol.results import (
 from aurora_ml_proxy.protocol.vocabulary import CLIENT_QUERY_ATTRIBUTES, Commands
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
-
-log = logging.getLogger(__name__)
 
 _COM_QUERY = bytes((Commands.COM_QUERY,))
 
@@ -93,19 +89,13 @@ class Queries:
             )
 
     async def restore_found_rows(self, count: int, inbox: Inbox) -> None:
-        """Make FOUND_ROWS() what it was before our queries."""
+        """Make FOUND_ROWS() what it was before our queries. Raises: QueryFailed."""
         if count > _MAX_FOUND_ROWS:
             return
         sql = b"SELECT 1 LIMIT 0"
         if count:
             sql = _FOUND_ROWS % (b"CONCAT('[0',REPEAT(',0',%d),']')" % (count - 1))
-        try:
-            await self.rows(sql, inbox)
-        except QueryFailed as failure:
-            errno = error_number(failure.packet)
-            if errno in ENDS_STATEMENT:
-                raise
-            log.debug("FOUND_ROWS() is lost: error %d", errno)
+        await self.rows(sql, inbox)
 
     async def rows(self, sql: bytes, inbox: Inbox) -> list[list[bytes | None]]:
         """All rows of a small result. Raises: QueryFailed, UpstreamLost."""

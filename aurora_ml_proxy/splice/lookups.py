@@ -32,15 +32,6 @@ class KnownAnswers:
         self.answers: dict[int, Sentiment | None] = {}
         """By the hash of the text; None is NULL."""
 
-    def add(self, text: bytes, language: str | None, answer: Sentiment | None) -> None:
-        """Remember an answer.
-
-        Args:
-            language: None when the calls have one literal language.
-        """
-        key = text if language is None else language.encode() + b":" + text
-        self.answers[hash_of(key)] = answer
-
 
 def hash_of(text: bytes) -> int:
     """What the server's expression gives for a text in UTF-8."""
