@@ -26,7 +26,10 @@ WORDS = (
 
 CALLS = ("F(t,'en')", "G(a.t,l,n)", "F('x','en')", "F(F(t,'en'),'de')", "F(MAX(t),'en')")
 
-OTHERS = (*", , . * = := ; || && - + @a 1 'x' a b t `q` fb x.y COUNT(*) 2".split(), "-- c\n")
+OTHERS = (
+    *", , . * = := ; || && - + @a 1 'x' a b t `q` fb x.y COUNT(*) 2".split(),
+    "-- c\n",
+)
 
 HEADS = (
     "SELECT",
