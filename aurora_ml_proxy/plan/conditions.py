@@ -99,15 +99,20 @@ def has_call(calls: Sequence[Call], span: Span) -> bool:
     return next(iter(outermost(calls, *span)), None) is not None
 
 
-def free_conjuncts(statement: Statement, span: Span, calls: Sequence[Call]) -> list[Span]:
-    """The conjuncts that hold no call and are the same when they are read twice."""
-    assigns = bool(assigned_variables(statement))
+def free_conjuncts(
+    statement: Statement, span: Span, calls: Sequence[Call], assigned: frozenset[bytes]
+) -> list[Span]:
+    """The conjuncts that hold no call and are the same when they are read twice.
+
+    Args:
+        assigned: as `assigned_variables` has found them.
+    """
     return [
         c
         for c in conjuncts(statement, *span)
         if not has_call(calls, c)
         and volatile_word(statement, *c) is None
-        and not (assigns and _has_variable(statement, c))
+        and not (assigned and _has_variable(statement, c))
     ]
 
 

@@ -6,6 +6,7 @@ So every query here is a good guess, and the list of them ends in simple ones.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from aurora_ml_proxy.plan.aggregates import is_rolled_up
 from aurora_ml_proxy.plan.aliases import names_in
@@ -37,17 +38,41 @@ def harvests(outline: Outline, prefix: Prefix | None = None) -> Iterator[Harvest
     Args:
         prefix: what reads the texts of the calls in WHERE in another way.
     """
-    left = [n for n in range(len(outline.calls)) if not (prefix and n in prefix.calls)]
-    constant = [n for n in left if _is_constant(outline, outline.calls[n])]
-    yield from _constants(outline, constant)
-    indexes = _one_of_each(outline, [n for n in left if n not in set(constant)])
-    if prefix is not None:
-        indexes.append(prefix.calls[0])
-    for index in sorted(indexes, key=lambda n: _order(outline, outline.calls[n])):
-        if prefix is not None and index == prefix.calls[0]:
+    done = prefix.calls if prefix is not None else ()
+    left = [n for n in range(len(outline.calls)) if n not in done]
+    nesting = _read_nesting(outline.calls)
+    constant = {n: _is_constant(outline, outline.calls[n]) for n in left}
+    yield from _constants(outline, [n for n in left if constant[n]], nesting)
+    indexes = _one_of_each(outline, [n for n in left if not constant[n]])
+    indexes += done[:1]
+    for index in sorted(indexes, key=lambda n: _order(outline, n, nesting)):
+        if prefix is not None and index in prefix.calls:
             yield prefix.harvest
         else:
             yield from _harvest(outline, index)
+
+
+@dataclass(slots=True)
+class _Nesting:
+    """How a call is nested with others."""
+
+    around: int
+    """Calls around it."""
+    height: int = 0
+    """How deep calls are nested in it."""
+
+
+def _read_nesting(calls: Sequence[Call]) -> list[_Nesting]:
+    found: list[_Nesting] = []
+    around: list[int] = []
+    for n, call in enumerate(calls):
+        while around and calls[around[-1]].last < call.first:
+            around.pop()
+        found.append(_Nesting(len(around)))
+        around.append(n)
+        for height, outer in enumerate(reversed(around)):
+            found[outer].height = max(found[outer].height, height)
+    return found
 
 
 # Literals and user variables.
@@ -57,12 +82,13 @@ def _is_constant(outline: Outline, call: Call) -> bool:
     return all(is_constant(outline.statement, *a) for a in call.arguments)
 
 
-def _constants(outline: Outline, indexes: Sequence[int]) -> Iterator[Harvest]:
+def _constants(
+    outline: Outline, indexes: Sequence[int], nesting: Sequence[_Nesting]
+) -> Iterator[Harvest]:
     """Many literals in one query, without tables; calls inside of others first."""
-    heights = _heights(outline.calls)
     levels: dict[int, dict[tuple[bytes, ...], int]] = {}
     for index in indexes:
-        level = levels.setdefault(heights[index], {})
+        level = levels.setdefault(nesting[index].height, {})
         level.setdefault(outline.sources(outline.calls[index]), index)
     for _, alike in sorted(levels.items()):
         different = list(alike.values())
@@ -71,19 +97,6 @@ def _constants(outline: Outline, indexes: Sequence[int]) -> Iterator[Harvest]:
             found, asked = columns_of_many(outline, part)
             sql = (b"SELECT ", *joined(b",", found), b" LIMIT 1")
             yield Harvest(asked, (Query(sql, len(found)),))
-
-
-def _heights(calls: Sequence[Call]) -> list[int]:
-    """How deep calls are nested in each call."""
-    heights = [0] * len(calls)
-    around: list[int] = []
-    for n, call in enumerate(calls):
-        while around and calls[around[-1]].last < call.first:
-            around.pop()
-        around.append(n)
-        for height, outer in enumerate(reversed(around)):
-            heights[outer] = max(heights[outer], height)
-    return heights
 
 
 # Which calls share a harvest, and in which order.
@@ -100,8 +113,11 @@ def _one_of_each(outline: Outline, indexes: Sequence[int]) -> list[int]:
     return list(found.values())
 
 
-def _order(outline: Outline, call: Call) -> tuple[object, ...]:
+def _order(
+    outline: Outline, index: int, nesting: Sequence[_Nesting]
+) -> tuple[object, ...]:
     """Tables of a WITH first; then, from the outside in, what is evaluated first."""
+    call = outline.calls[index]
     blocks = _blocks_around(outline, call)
     is_listed = any(
         first <= call.first <= last for b in outline.blocks for first, last in b.withs
@@ -110,8 +126,7 @@ def _order(outline: Outline, call: Call) -> tuple[object, ...]:
     table = blocks[0].first if blocks and is_listed else 0
     evaluated: list[tuple[int, int]] = [(block.place, 0) for block in blocks[1:]]
     evaluated.append((blocks[-1].phase(call.first) if blocks else _BEHIND_ALL_ROWS, 1))
-    around = sum(c.first < call.first < c.last for c in outline.calls)
-    return (not is_listed, table, evaluated, -around, call.first)
+    return (not is_listed, table, evaluated, -nesting[index].around, call.first)
 
 
 def _blocks_around(outline: Outline, call: Call) -> list[Block]:

@@ -29,7 +29,7 @@ class Inserted:
     columns: tuple[Span, ...]
     """None are named in `INSERT INTO t VALUES (...)`."""
     rows: tuple[tuple[Span, ...], ...]
-    """The values of each row, of VALUES or SET."""
+    """The values of each row, of VALUES or SET; no row without any."""
     query: Span | None
     """The SELECT of an INSERT ... SELECT, with its WITH."""
     alias: bytes
@@ -64,7 +64,7 @@ def read_inserted(statement: Statement) -> Inserted | None:
     elif word(statement, i) == b"SET":
         pairs = _assignments(statement, i + 1, stop - 1)
         columns = tuple(name for name, _ in pairs)
-        rows = (tuple(value for _, value in pairs),)
+        rows = (tuple(value for _, value in pairs),) if pairs else ()
     elif i < stop:
         query = (i, stop - 1)
     returning = None
@@ -108,7 +108,8 @@ def _read_rows(
         i += word(statement, i) == b"ROW"
         if mark(statement, i) != b"(":
             break
-        rows.append(tuple(listed(statement, i)))
+        if row := tuple(listed(statement, i)):
+            rows.append(row)
         i = statement.closing[i] + 1
         if mark(statement, i) != b",":
             break

@@ -7,6 +7,7 @@ Source: MySQL manual, "INSERT ... ON DUPLICATE KEY UPDATE Statement"; MariaDB Kn
 Base, "INSERT...RETURNING".
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from aurora_ml_proxy.plan.aliases import folded_at, renaming
@@ -39,8 +40,9 @@ def of_inserted_rows(outline: Outline, index: int) -> Iterator[Query]:
 def _row_of(outline: Outline, index: int, inserted: Inserted) -> tuple[Span, ...] | None:
     """The row of VALUES or SET that a call is a value of."""
     token = outline.calls[index].first
-    around = (row for row in inserted.rows if row and row[0][0] <= token <= row[-1][1])
-    return next(around, None)
+    behind = bisect_right(inserted.rows, token, key=lambda row: row[0][0])
+    row = inserted.rows[behind - 1] if behind else ((0, -1),)
+    return row if token <= row[-1][1] else None
 
 
 def _beside(

@@ -5,14 +5,15 @@ their numbers. What the queries are is not known here.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aurora_ml_proxy.plan.arguments import is_constant, literal_language
 from aurora_ml_proxy.plan.blocks import Block, block_of, read_blocks
 from aurora_ml_proxy.plan.calls import Call
-from aurora_ml_proxy.plan.conditions import free_conjuncts, has_call
+from aurora_ml_proxy.plan.conditions import assigned_variables, free_conjuncts, has_call
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.inserted import Inserted, read_inserted
+from aurora_ml_proxy.plan.sorted_unions import SortedUnion, read_sorted_unions
 from aurora_ml_proxy.plan.spans import Span
 from aurora_ml_proxy.plan.template import Substitute, Template, cut, joined
 from aurora_ml_proxy.plan.tokens import Statement
@@ -30,6 +31,10 @@ class Outline:
     known: Sequence[int]
     """Which set of answers each call looks in."""
     is_mariadb: bool
+    sorted_unions: Sequence[SortedUnion]
+    assigned: frozenset[bytes]
+    """User variables that the statement assigns."""
+    _free: dict[Span, list[Span]] = field(default_factory=dict)
 
     def block_at(self, token: int) -> Block | None:
         """The innermost block that a token stands in."""
@@ -53,7 +58,10 @@ class Outline:
 
     def free(self, span: Span) -> list[Span]:
         """The conditions of a span that hold no call."""
-        return free_conjuncts(self.statement, span, self.calls)
+        if span not in self._free:  # asked for by each query of each call
+            found = free_conjuncts(self.statement, span, self.calls, self.assigned)
+            self._free[span] = found
+        return self._free[span]
 
     def cut(self, span: Span, substitute: Substitute | None = None) -> Template:
         """The text of a span, comments left out, calls as their numbers."""
@@ -75,6 +83,8 @@ def read_outline(
         read_inserted(statement),
         _known_sets(statement, calls),
         dialect.is_mariadb,
+        tuple(read_sorted_unions(statement)),
+        assigned_variables(statement),
     )
 
 

@@ -16,20 +16,16 @@ from aurora_ml_proxy.plan.tokens import read_statement, tokenize
 from plan.test_tokens_fuzz import PIECES
 from plan.test_tokens_fuzz import dialects as any_dialects
 
-WORDS = (
-    "SELECT DISTINCT ALL FROM WHERE GROUP BY HAVING ORDER LIMIT OFFSET WINDOW INTO FOR "
-    "UPDATE DELETE INSERT REPLACE VALUES ROW VALUE SET WITH RECURSIVE AS ON USING JOIN "
-    "LEFT RIGHT CROSS NATURAL UNION EXCEPT AND OR NOT BETWEEN CASE WHEN THEN ELSE END "
-    "INTERVAL DAY RETURNING DUPLICATE KEY CYCLE RESTRICT PARTITION IGNORE STATEMENT "
-    "CREATE TABLE CALL DO EXPLAIN ANALYZE OVER ROLLUP LATERAL EXISTS IN DEFAULT"
-).split()
+WORDS = """
+SELECT DISTINCT ALL FROM WHERE GROUP BY HAVING ORDER LIMIT OFFSET WINDOW INTO FOR UPDATE
+DELETE INSERT REPLACE VALUES ROW VALUE SET WITH RECURSIVE AS ON USING JOIN LEFT RIGHT
+CROSS NATURAL UNION EXCEPT AND OR NOT BETWEEN CASE WHEN THEN ELSE END INTERVAL DAY
+RETURNING DUPLICATE KEY CYCLE RESTRICT PARTITION IGNORE STATEMENT CREATE TABLE CALL DO EXPLAIN
+ANALYZE OVER ROLLUP LATERAL EXISTS IN DEFAULT
+, , . * = := ; || && - + @a 1 'x' a b t `q` fb x.y COUNT(*) 2
+"""
 
 CALLS = ("F(t,'en')", "G(a.t,l,n)", "F('x','en')", "F(F(t,'en'),'de')", "F(MAX(t),'en')")
-
-OTHERS = (
-    *", , . * = := ; || && - + @a 1 'x' a b t `q` fb x.y COUNT(*) 2".split(),
-    "-- c\n",
-)
 
 HEADS = (
     "SELECT",
@@ -50,9 +46,8 @@ HEADS = (
 )
 
 pieces = (
-    st.sampled_from(WORDS)
-    | st.sampled_from(CALLS)
-    | st.sampled_from(OTHERS)
+    st.sampled_from(WORDS.split())
+    | st.sampled_from([*CALLS, "-- c\n"])
     | st.sampled_from(PIECES)
 )
 groups = st.recursive(
