@@ -191,6 +191,13 @@ def _starts_dml_part(statement: Statement, i: int, start: int) -> bool:
 def first_word(statement: Statement) -> int:
     """The statement's own keyword: behind opening parentheses and a WITH list."""
     i = 0
+    if word(statement, 0) == b"SET" and word(statement, 1) == b"STATEMENT":
+        # MariaDB's SET STATEMENT variable = value FOR a statement
+        while i < len(statement.tokens) and not (
+            word(statement, i) == b"FOR" and statement.depth[i] == 0
+        ):
+            i += 1
+        i += 1
     while mark(statement, i) == b"(":
         i += 1
     if word(statement, i) == b"WITH":

@@ -25,7 +25,7 @@ from aurora_ml_proxy.plan.inserted import (
     read_inserted,
     rows_query,
 )
-from aurora_ml_proxy.plan.joins import all_conditions, factors, on_conditions
+from aurora_ml_proxy.plan.joins import all_conditions, factors
 from aurora_ml_proxy.plan.names import alias_of
 from aurora_ml_proxy.plan.plan import Asked, Harvest, Query
 from aurora_ml_proxy.plan.select import folded
@@ -53,6 +53,10 @@ _MAX_FACTORS = 8
 _GROUP_CONCAT_BYTES = 64 << 20
 
 
+_BEHIND_ALL_ROWS = 9
+"""When ON DUPLICATE KEY UPDATE and RETURNING are evaluated: behind every phase."""
+
+
 class Harvester:
     """Plans the harvests of one statement."""
 
@@ -77,17 +81,21 @@ class Harvester:
         Args:
             skipped: calls whose texts are read in another way.
         """
-        constants: dict[tuple[bytes, ...], int] = {}
+        constants: dict[int, dict[tuple[bytes, ...], int]] = {}
         grouped: dict[tuple[object, ...], list[int]] = {}
         for index, call in enumerate(self._calls):
             if index in skipped:
                 continue
             if self._is_constant(call):
                 sources = tuple(self._statement.source(*a) for a in call.arguments)
-                constants.setdefault(sources, index)
+                constants.setdefault(self._nesting(call), {}).setdefault(sources, index)
             else:
                 grouped.setdefault(self._group(call), []).append(index)
-        found = list(self._constants(list(constants.values())))
+        found = [
+            harvest
+            for _, level in sorted(constants.items(), key=lambda pair: pair[0])
+            for harvest in self._constants(list(level.values()))
+        ]
         indexes = [group[0] for group in grouped.values()]
         for index in sorted(indexes, key=lambda i: self._order(self._calls[i])):
             found += self._harvest(index)
@@ -97,6 +105,11 @@ class Harvester:
 
     def _is_constant(self, call: Call) -> bool:
         return all(is_constant(self._statement, *a) for a in call.arguments)
+
+    def _nesting(self, call: Call) -> int:
+        """How deep calls are nested in this one."""
+        inner = [c for c in self._calls if call.first < c.first < call.last]
+        return 1 + max(map(self._nesting, inner), default=-1)
 
     def _group(self, call: Call) -> tuple[object, ...]:
         block = self._block(call)
@@ -116,6 +129,8 @@ class Harvester:
             while block.parent is not None:
                 path.append((block.place, 0))
                 block = block.parent
+        else:
+            path.append((_BEHIND_ALL_ROWS, 1))
         listed = [
             (first, last)
             for b in self._blocks
@@ -181,7 +196,7 @@ class Harvester:
             return
         queries = [*self._alone(index, block), *self._correlated(index, block)]
         yield Harvest((asked,), tuple([*queries, *self._wider(index, block)]))
-        if self._has_rollup(block) and not self._is_aggregated(call, block):
+        if is_rolled_up(self._statement, block) and not self._is_aggregated(call, block):
             grouped = self._grouped(index, block, None)
             yield Harvest((asked,), (grouped,))
 
@@ -266,15 +281,6 @@ class Harvester:
             return last
         before = alias - 1
         return before - 1 if word(self._statement, before) == b"AS" else before
-
-    def _has_rollup(self, block: Block) -> bool:
-        if b"GROUP" not in block.parts:
-            return False
-        first, last = block.parts[b"GROUP"]
-        return any(
-            word(self._statement, i) in (b"ROLLUP", b"CUBE", b"GROUPING")
-            for i in range(first, last + 1)
-        )
 
     def _limited(self, index: int, block: Block, part: bytes) -> Query | None:
         """The statement's own LIMIT, where a call is evaluated on returned rows only."""
@@ -385,8 +391,12 @@ class Harvester:
             return ()
         span = block.parts[b"FROM"]
         if phase is Phase.FROM:
+            # What a LATERAL table means are rows of the tables before it, whatever its
+            # own conditions make of them.
+            conditions = all_conditions(self._statement, self._blocks)
+            tables = self._without_calls(span, conditions)
             where = self._free_where(block) if self._is_inner(block) else ()
-            return (b" FROM ", *self._reduced(block, span), *where)
+            return (b" FROM ", *tables, *where)
         rows: Template = (b" FROM ", *self._cut(*span))
         if b"WHERE" not in block.parts:
             return rows
@@ -406,11 +416,6 @@ class Harvester:
             word(self._statement, i) in (b"LEFT", b"RIGHT", b"FULL")
             for i in range(first, last + 1)
         )
-
-    def _reduced(self, block: Block, span: Span) -> Template:
-        """FROM, its ON conditions without those that hold a call."""
-        conditions = on_conditions(self._statement, self._blocks, block)
-        return self._without_calls(span, conditions)
 
     def _without_calls(self, span: Span, conditions: Sequence[Span]) -> Template:
         """A text whose conditions are without those that hold a call."""
@@ -643,6 +648,10 @@ class Harvester:
         sql = (b"SELECT DISTINCT ", *joined(b",", columns), b" FROM ")
         if rows is not None:
             yield Query((b"WITH ", *rows, b" ", *sql, b"aml_new"), len(columns))
+        for block in self._blocks:
+            if inserted.query is not None and block.level == 0 and block.parent is None:
+                read = (*sql[:-1], *self._rows(block, Phase.LIST))
+                yield Query((*self._with(block), *read), len(columns))
         yield Query((*sql, *target), len(columns))
         if rows is not None:
             both = (*sql, *target, b",aml_new")
@@ -666,6 +675,17 @@ class Harvester:
             return None
 
         return substitute
+
+
+def is_rolled_up(statement: Statement, block: Block) -> bool:
+    """Whether GROUP BY makes rows of its own: WITH ROLLUP, GROUPING SETS."""
+    if b"GROUP" not in block.parts:
+        return False
+    first, last = block.parts[b"GROUP"]
+    return any(
+        word(statement, i) in (b"ROLLUP", b"CUBE", b"GROUPING")
+        for i in range(first, last + 1)
+    )
 
 
 _CONSTANTS = frozenset((b"NULL", b"TRUE", b"FALSE"))

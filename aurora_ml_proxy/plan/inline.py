@@ -16,6 +16,7 @@ from aurora_ml_proxy.plan.blocks import (
     Block,
     Span,
     block_of,
+    first_word,
     mark,
     read_blocks,
     word,
@@ -27,8 +28,8 @@ from aurora_ml_proxy.plan.conditions import (
     volatile_word,
 )
 from aurora_ml_proxy.plan.dialect import Dialect
-from aurora_ml_proxy.plan.harvest import Harvester, is_constant
-from aurora_ml_proxy.plan.inserted import listed, read_inserted
+from aurora_ml_proxy.plan.harvest import Harvester, is_constant, is_rolled_up
+from aurora_ml_proxy.plan.inserted import commas, listed, read_inserted
 from aurora_ml_proxy.plan.joins import all_conditions
 from aurora_ml_proxy.plan.kinds import Kinds
 from aurora_ml_proxy.plan.names import alias_of, generated_name, quote_name
@@ -101,8 +102,11 @@ def inline(
     for index in outermost(calls, 0, len(statement.tokens) - 1):
         call = calls[index]
         if not any(f <= call.first <= last_ for f, last_ in skipped):
-            start = statement.tokens[call.first].start
-            edits.append((start, statement.tokens[call.last].end, (index,)))
+            name = statement.tokens[call.first]
+            # SELECT`name`(x) has no space, and SELECTCASE would be one word.
+            is_quoted = name.kind is Kind.QUOTED
+            answer: Template = (b"(", index, b")") if is_quoted else (index,)
+            edits.append((name.start, statement.tokens[call.last].end, answer))
     edits += _behind_semicolon(statement)
     return Inline(
         statement=edit(statement.sql, edits),
@@ -116,6 +120,7 @@ def inline(
         has_check=prefix is not None,
         changes_data=kinds.changes_data,
         tables=_tables(statement) if kinds.changes_data else (),
+        keeps_found_rows=not kinds.is_query,
         is_explained=kinds.is_explained,
         casts=dialect.is_mariadb,
         digest=digest(statement),
@@ -303,7 +308,7 @@ def _guard(
     guards = harvester.anded(free)
     start, end = statement.tokens[span[0]].start, statement.tokens[span[1]].end
     front = (*guards, b" AND CASE WHEN ", *guards, b" THEN (")
-    return [(start, start, front), (end, end, (b") END",))]
+    return [(start, start, front), (end, end, (b") END ",))]
 
 
 def _names(
@@ -311,15 +316,28 @@ def _names(
 ) -> list[Edit]:
     """An alias for each select item that holds a call and has none."""
     edits: list[Edit] = []
-    for block in blocks:
-        for item in block.items:
-            if not has_call(calls, (item.first, item.last)) or item.is_star:
-                continue
-            if alias_of(statement, item.first, item.last) is None:
-                name = quote_name(generated_name(statement, item.first, item.last))
-                end = statement.tokens[item.last].end
-                edits.append((end, end, (b" AS " + name,)))
+    items = [item for block in blocks for item in block.items]
+    for item in (*items, *_returning(statement, blocks)):
+        if not has_call(calls, (item.first, item.last)) or item.is_star:
+            continue
+        if alias_of(statement, item.first, item.last) is None:
+            name = quote_name(generated_name(statement, item.first, item.last))
+            end = statement.tokens[item.last].end
+            edits.append((end, end, (b" AS " + name,)))
     return edits
+
+
+def _returning(statement: Statement, blocks: Sequence[Block]) -> list[Item]:
+    """The items of MariaDB's RETURNING."""
+    inserted = read_inserted(statement)
+    spans = [b.parts[b"RETURNING"] for b in blocks if b"RETURNING" in b.parts]
+    if inserted is not None and inserted.returning is not None:
+        spans.append(inserted.returning)
+    return [
+        Item(first, last, mark(statement, last) == b"*")
+        for span in spans
+        for first, last in commas(statement, *span)
+    ]
 
 
 def _behind_semicolon(statement: Statement) -> list[Edit]:
@@ -339,18 +357,22 @@ def _described(
     """The result's columns that are nothing but a call, here or in a derived table."""
     if word(statement, 0) == b"VALUES":
         return tuple(_names_of_values(statement))
+    items: Sequence[Item] = _returning(statement, blocks)
     outer = [b for b in blocks if b.level == 0 and b.is_select and not b.in_union]
-    if len(outer) != 1 or word(statement, 0) not in (b"SELECT", b"WITH"):
-        return ()
+    if not items:
+        if len(outer) != 1 or word(statement, first_word(statement)) != b"SELECT":
+            return ()
+        if is_rolled_up(statement, outer[0]):
+            return ()
+        items = outer[0].items
     whole = {(call.first, call.last): call.function.result for call in calls}
     inner = {
         _item_name(statement, item): result
         for block in blocks
-        if block is not outer[0]
+        if block.items is not items
         for item in block.items
         if (result := whole.get(_body(statement, item))) is not None
     }
-    items = outer[0].items
     stars = [n for n, item in enumerate(items) if item.is_star]
     found = []
     for n, item in enumerate(items):
@@ -374,14 +396,15 @@ def _described(
 
 
 def _body(statement: Statement, item: Item) -> Span:
-    """An item without its alias, and without parentheses around the whole."""
+    """An item without its alias, parentheses around the whole and a plus before it."""
     alias = alias_of(statement, item.first, item.last)
     first, last = item.first, item.last
     if alias is not None:
         last = alias - 1
         last -= word(statement, last) == b"AS"
-    while mark(statement, first) == b"(" and statement.closing[first] == last:
-        first, last = first + 1, last - 1
+    while mark(statement, first) == b"+" or statement.closing.get(first) == last:
+        last -= mark(statement, first) == b"("
+        first += 1
     return first, last
 
 

@@ -1,16 +1,21 @@
 """What kind of statement this is, and whether a call can be answered in it at all."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aurora_ml_proxy.errors import UnsupportedStatement
-from aurora_ml_proxy.plan.blocks import first_word, mark, word
+from aurora_ml_proxy.plan.blocks import first_word, word
 from aurora_ml_proxy.plan.calls import Call
 from aurora_ml_proxy.plan.tokens import Statement
 
 _CHANGES = frozenset(b"INSERT REPLACE UPDATE DELETE CREATE CALL".split())
 
 _READS = frozenset(b"SELECT VALUES SET DO TABLE".split())
+
+_REFUSED = frozenset(
+    b"SHOW KILL HANDLER LOAD EXECUTE PREPARE RETURN IF BEGIN CASE LOOP REPEAT WHILE FOR "
+    b"DECLARE SIGNAL RESIGNAL GRANT HELP BINLOG PURGE CHANGE XA IMPORT".split()
+)
+"""Statements in which a function may stand, or that the server would call unknown."""
 
 _EXPLAINS = frozenset(b"EXPLAIN DESCRIBE DESC".split())
 
@@ -35,10 +40,12 @@ class Kinds:
 
     changes_data: bool
     is_explained: bool
+    is_query: bool = False
+    """It gives rows of its own, which FOUND_ROWS() counts."""
 
 
-def read_kinds(statement: Statement, call: Call) -> Kinds:
-    """The kind of a statement that calls an ML function.
+def read_kinds(statement: Statement, call: Call) -> Kinds | None:
+    """The kind of a statement that calls an ML function; None for no statement at all.
 
     Raises: UnsupportedStatement for those in which it cannot be answered.
     """
@@ -54,8 +61,11 @@ def read_kinds(statement: Statement, call: Call) -> Kinds:
     if keyword in _CHANGES:
         return Kinds(changes_data=True, is_explained=False)
     if keyword in _READS:
-        return Kinds(changes_data=False, is_explained=False)
-    name = keyword.decode("latin-1") or "this"
+        is_query = keyword not in (b"SET", b"DO")
+        return Kinds(changes_data=False, is_explained=False, is_query=is_query)
+    if keyword not in _REFUSED:
+        return None
+    name = keyword.decode("latin-1")
     raise UnsupportedStatement(
         f"{call.function.name}: a call in the statement {name} is not supported; call "
         "it in a SELECT, INSERT, UPDATE, DELETE, SET, DO or CALL"
@@ -79,15 +89,3 @@ def _refuse_definition(statement: Statement, start: int, call: Call) -> None:
     if b"SELECT" not in words or b"VIEW" in words[:12]:
         what = "a view" if b"VIEW" in words[:12] else "a column's definition"
         raise UnsupportedStatement(f"{call.function.name}: a call in {what} {_INSTEAD}")
-
-
-def statement_count(statement: Statement, calls: Sequence[Call]) -> int:
-    """How many statements the text holds."""
-    _ = calls
-    found, is_open = 0, False
-    for i in range(len(statement.tokens)):
-        if mark(statement, i) == b";":
-            is_open = False
-        elif not is_open:
-            found, is_open = found + 1, True
-    return found

@@ -121,6 +121,8 @@ class Inline:
     changes_data: bool
     tables: tuple[bytes, ...]
     """Names among which are the tables that it changes, in UTF-8."""
+    keeps_found_rows: bool
+    """It is no query: FOUND_ROWS() tells of an older one afterwards."""
     is_explained: bool
     """EXPLAIN: nothing is asked, and what is not known is NULL."""
     casts: bool

@@ -36,6 +36,8 @@ def plan_statement(
         return None
     _refuse_several_statements(statement, calls)
     kinds = read_kinds(statement, calls[0])
+    if kinds is None:
+        return None
     select = read_select(statement)
     if select is not None and select.items:
         try:

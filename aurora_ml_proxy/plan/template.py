@@ -57,11 +57,14 @@ def cut(
     """The text from one token to another, comments left out, calls as their numbers."""
     pieces: list[Piece] = []
     starts = {calls[index].first: index for index in outermost(calls, first, last)}
+    tokens = statement.tokens
     plain = i = first
 
     def put(upto: int, behind: int, template: Template) -> None:
+        # Where nothing parts two tokens nothing may: `5--f(x)` is no comment.
+        gap = b" " if upto and tokens[upto - 1].end < tokens[upto].start else b""
         if upto > plain:
-            pieces.append(statement.source(plain, upto - 1) + b" ")
+            pieces.append(statement.source(plain, upto - 1) + gap)
         pieces.extend(template)
         if behind <= last:
             pieces.append(b" ")

@@ -88,6 +88,8 @@ class Answerer:
         self._spawn = spawn
         self._evaluation: Evaluation | None = None
         self._queries = Queries(upstream, layout)
+        self._found_rows: int | None = None
+        """FOUND_ROWS() before this statement, if our question has changed it."""
 
     async def answer(self, piece: Piece, inbox: Inbox) -> Outcome | None:
         """Answer a COM_QUERY or COM_STMT_PREPARE that names an ML function.
@@ -104,6 +106,7 @@ class Answerer:
             if piece.command == Commands.COM_QUERY:
                 attributes, sql = split_attributes(sql, self._layout.capabilities)
             dialect = self._dialect
+            self._found_rows = None
             if depends_on_session(sql):
                 dialect = await self._ask_dialect(sql, inbox)
             if piece.command == Commands.COM_STMT_PREPARE:
@@ -155,14 +158,15 @@ class Answerer:
             # question the text cannot be cut; the upstream fails it, harmlessly.
             raise MalformedPacket("a statement that reads the diagnostics")
         # LIMIT 1 is for a session whose sql_select_limit is 0.
-        values = b"CONCAT(@@character_set_client,' ',@@sql_mode)"
+        values = b"CONCAT(@@character_set_client,' ',FOUND_ROWS(),' ',@@sql_mode)"
         try:
             rows = await self._queries.rows(
                 b"SELECT CAST(%b AS BINARY) LIMIT 1" % values, inbox
             )
         except QueryFailed:
             raise MalformedPacket("the upstream refuses to name its sql_mode") from None
-        charset, _, modes = (rows[0][0] or b"").decode().partition(" ")
+        charset, found, modes = (rows[0][0] or b"").decode().split(" ", 2)
+        self._found_rows = int(found)
         mode_set = set(modes.split(","))
         return Dialect(
             charset=charset,
@@ -264,6 +268,7 @@ class Answerer:
         answer = InlineAnswer(
             plan, self._queries, self._layout, evaluation, self._client, seq
         )
+        answer.found_rows = self._found_rows
         outcome = "ok"
         try:
             await answer.answer(_COM_QUERY + attributes, inbox)

@@ -50,6 +50,16 @@ _SIP_S = 15.0
 _NO_LIMIT = b" LIMIT 18446744073709551615"
 """@@sql_select_limit is for the user's own statements."""
 
+_CLEARS_WARNINGS = b"SELECT 1 FROM information_schema.ENGINES LIMIT 0"
+
+_FOUND_ROWS = (
+    b"SELECT SQL_CALC_FOUND_ROWS 1 FROM JSON_TABLE(%b,'$[*]' "
+    b"COLUMNS(x FOR ORDINALITY)) j LIMIT 1"
+)
+"""Makes FOUND_ROWS() the length of an array of numbers."""
+
+_MAX_FOUND_ROWS = 1_000_000
+
 _ER_DATA_OUT_OF_RANGE = 1690
 
 _MISSING = str(MISSING).encode()
@@ -96,6 +106,10 @@ class InlineAnswer:
         self._client = client
         self._seq = seq
         self._has_released = False
+        self.found_rows: int | None = None
+        """FOUND_ROWS() before the statement, when the statement leaves it alone."""
+        self._has_failures = False
+        """Whether a query of ours has left an error for SHOW WARNINGS."""
         self._known = [KnownAnswers() for _ in range(plan.known_sets)]
         self._progress = _Progress([0] * len(plan.harvests))
         self._function = plan.calls[0].function.name
@@ -112,6 +126,11 @@ class InlineAnswer:
             front: the client's COM_QUERY with its attributes.
         Raises: ProxyError; QueryFailed with the upstream's error to pass on.
         """
+        if not self._plan.keeps_found_rows:
+            self.found_rows = None
+        elif self.found_rows is None and self._plan.harvests:
+            rows = await self._queries.rows(b"SELECT FOUND_ROWS() LIMIT 1", inbox)
+            self.found_rows = int((rows[0][0] or b"0").replace(b"\0", b""))
         while True:
             await self._harvest_all(inbox)
             progress = self._progress
@@ -122,6 +141,7 @@ class InlineAnswer:
             if self.tries == MAX_TRIES + progress.grown:
                 raise self._give_up()
             self.tries += 1
+            await self._restore(inbox)
             if await self._send(front, inbox):
                 return
             if self._plan.changes_data:
@@ -165,6 +185,7 @@ class InlineAnswer:
                 errno = error_number(failure.packet)
                 if errno in _ENDS_STATEMENT:
                     raise
+                self._has_failures = True
                 log.debug("harvest %d.%d: error %d", index, levels[index], errno)
             levels[index] += 1
 
@@ -321,6 +342,23 @@ class InlineAnswer:
 
     # The statement.
 
+    async def _restore(self, inbox: Inbox) -> None:
+        """What our queries have changed of what functions tell about the last one."""
+        if self._has_failures:
+            # A statement without tables does not clear what SHOW WARNINGS shows.
+            await self._queries.rows(_CLEARS_WARNINGS, inbox)
+            self._has_failures = False
+        if self.found_rows is None or self.found_rows > _MAX_FOUND_ROWS:
+            return
+        sql = b"SELECT 1 LIMIT 0"
+        if self.found_rows:
+            numbers = b"CONCAT('[0',REPEAT(',0',%d),']')" % (self.found_rows - 1)
+            sql = _FOUND_ROWS % numbers
+        try:
+            await self._queries.rows(sql, inbox)
+        except QueryFailed as failure:
+            log.debug("FOUND_ROWS() is lost: error %d", error_number(failure.packet))
+
     async def _send(self, front: bytes, inbox: Inbox) -> bool:
         """Send the statement; whether it found every answer.
 
@@ -345,6 +383,7 @@ class InlineAnswer:
         if is_missing(passed.error):
             if self._has_released:
                 raise self._give_up()
+            self._has_failures = True
             return False
         self._release()
         raise QueryFailed(passed.error)

@@ -79,15 +79,13 @@ class _Renderer:
         key = self.text(call.key, is_strict=is_strict)
         answers = self._known[call.known].answers
         failing = b"EXP(%d+LENGTH(%b))" % (MISSING, key)
+        # No space in front: behind two dashes it would start a comment.
         if call.function.result is ResultType.SCORE:
-            otherwise = failing if is_strict else b"NULL"
-            found = _scores(key, answers, otherwise)
-            # As wide as a stored function's DOUBLE, which MySQL's CAST is not either.
-            return (
-                b" CAST(%b AS DOUBLE) " % found if self._plan.casts else b" %b " % found
-            )
+            found = _scores(key, answers, failing if is_strict else b"NULL")
+            # MariaDB's CAST has the width of a function's DOUBLE; MySQL's has not.
+            return b"CAST(%b AS DOUBLE) " % found if self._plan.casts else found + b" "
         otherwise = b"LEFT(%b,8)" % failing if is_strict else b"NULL"
-        return b" %b " % _labels(key, answers, otherwise)
+        return _labels(key, answers, otherwise) + b" "
 
     def _unknown(self, index: int) -> bytes:
         call: InlineCall = self._plan.calls[index]
@@ -113,19 +111,20 @@ def _hex(label: str) -> bytes:
     return b"_utf8mb4 X'%b'" % label.encode().hex().upper().encode()
 
 
-_WIDEST = "POSITIVE"
-"""The widest label gives the expression its type, VARCHAR(8), whatever else is there."""
+_TYPE = b"_utf8mb4 X'%b'" % ("\u00e9" * 8).encode().hex().upper().encode()
+"""An answer that no text has gives the expression its type: VARCHAR(8) of any letters.
+Of ASCII letters alone the servers would convert what they refuse a function's result."""
 
 
 def _labels(key: bytes, answers: dict[int, Sentiment | None], otherwise: bytes) -> bytes:
-    by_label: dict[str, list[int]] = {_WIDEST: [-1]}
+    by_label: dict[str, list[int]] = {}
     nulls = []
     for number, answer in sorted(answers.items(), key=lambda pair: pair[0]):
         if answer is None:
             nulls.append(number)
         else:
             by_label.setdefault(answer.label, []).append(number)
-    parts = [b"CASE"]
+    parts = [b"CASE WHEN LENGTH(%b)<0 THEN %b" % (key, _TYPE)]
     for label, numbers in sorted(by_label.items()):
         then = (_hash(key), _listed(numbers), _hex(label))
         parts.append(b" WHEN %b IN (%b) THEN %b" % then)

@@ -160,10 +160,12 @@ class PassedResult:
             return definition
         if described.result is None:
             return replace(definition, name=write_lenenc_bytes(described.name))
-        is_computed = definition.org_name == b"\0"
-        if not is_computed or definition.flags & _IN_TEMPORARY_TABLE:
+        if definition.flags & _IN_TEMPORARY_TABLE:
             return definition  # what a temporary table holds has a table's definition
-        return describe(definition, described.result)
+        edited = describe(definition, described.result)
+        if described.is_own:
+            return edited
+        return replace(edited, org_name=definition.org_name)
 
     def _read_eof(self, payload: bytes) -> None:
         self._hold(payload)
