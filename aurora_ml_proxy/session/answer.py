@@ -6,6 +6,7 @@ import re
 import time
 
 from aurora_ml_proxy import metrics
+from aurora_ml_proxy.catalog import markers
 from aurora_ml_proxy.errors import (
     MalformedPacket,
     ProxyError,
@@ -22,9 +23,10 @@ from aurora_ml_proxy.evaluate.evaluation import (
 from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
 from aurora_ml_proxy.plan.plan import Inline, Plan, Splice
 from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
+from aurora_ml_proxy.plan.views import ViewDefinition, Viewed, read_viewed
 from aurora_ml_proxy.protocol.attributes import split_attributes
 from aurora_ml_proxy.protocol.commands import Piece
-from aurora_ml_proxy.protocol.packets import packet_count, write_packet
+from aurora_ml_proxy.protocol.packets import Packet, packet_count, write_packet
 from aurora_ml_proxy.protocol.results import (
     Layout,
     error_number,
@@ -37,6 +39,7 @@ from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import InlineAnswer
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.queries import Queries, QueryFailed
+from aurora_ml_proxy.session.views import DefinitionAnswer, ViewAnswer
 from aurora_ml_proxy.splice.rows import SplicedResult
 
 log = logging.getLogger(__name__)
@@ -64,6 +67,14 @@ seconds, in which every other connection would stand still."""
 MAX_PLANNED_BYTES = 4 << 20
 """A longer statement is passed on unread: to cut it would take hundreds of megabytes. A
 call in it is the upstream's error 1305 (unknown function)."""
+
+
+class _MarkerMet(Exception):
+    """A statement that calls a function by its name reads a view as well."""
+
+    def __init__(self, error: Packet) -> None:
+        super().__init__()
+        self.error = error
 
 
 class Answerer:
@@ -124,9 +135,72 @@ class Answerer:
             return _failed(error)
         if plan is None:
             return None
-        if isinstance(plan, Splice):
-            return await self._splice(plan, attributes, seq, inbox)
-        return await self._inline(plan, attributes, seq, inbox)
+        try:
+            if isinstance(plan, Splice):
+                return await self._splice(plan, attributes, seq, inbox)
+            if isinstance(plan, ViewDefinition):
+                return await self._define_view(plan, attributes, seq, inbox)
+            return await self._inline(plan, attributes, seq, inbox)
+        except _MarkerMet as met:
+            return await self.answer_view(piece, b"", met.error, inbox)
+
+    async def answer_view(
+        self, piece: Piece, front: bytes, error: Packet, inbox: Inbox
+    ) -> Outcome:
+        """Answer a COM_QUERY that has failed with a marker's error, of a view.
+
+        Args:
+            front: what came before the ERR packet, error; its client has seen neither.
+            inbox: as for `answer`.
+        Raises: UpstreamLost.
+        """
+        assert piece.statement is not None
+        seq = packet_count(1 + len(piece.statement))
+        function = markers.function_of(error.payload)
+        try:
+            attributes, sql = split_attributes(piece.statement, self._layout.capabilities)
+            dialect = self._dialect
+            if depends_on_session(sql):
+                dialect = await self._ask_dialect(sql, inbox)
+            viewed = await _read_viewed(sql, dialect, function)
+        except UpstreamLost:
+            raise
+        except MalformedPacket:
+            self._client.write(front + write_packet(error.payload, error.seq))
+            return Outcome()
+        except ProxyError as refusal:
+            metrics.STATEMENTS.labels("refused").inc()
+            log.info("ml statement refused errno=%d", refusal.kind.errno)
+            self._client.write(front)
+            self._send_error(refusal, error.seq)
+            return _failed(refusal)
+        return await self._view(viewed, function, attributes, seq, inbox)
+
+    async def _view(
+        self, viewed: Viewed, function: str, attributes: bytes, seq: int, inbox: Inbox
+    ) -> Outcome:
+        evaluation = self._evaluate(function, inbox)
+        answer = ViewAnswer(
+            *(viewed, function, self._queries, self._layout),
+            *(evaluation, self._client, seq),
+        )
+        front = _COM_QUERY + attributes
+        outcome = await self._carry_out(
+            answer, "view", viewed.digest, evaluation, front, inbox
+        )
+        return outcome or Outcome()
+
+    async def _define_view(
+        self, definition: ViewDefinition, attributes: bytes, seq: int, inbox: Inbox
+    ) -> Outcome | None:
+        evaluation = self._evaluate(definition.functions[0].name, inbox)
+        answer = DefinitionAnswer(
+            definition, self._queries, self._layout, self._dialect, seq
+        )
+        front = _COM_QUERY + attributes
+        return await self._carry_out(
+            answer, "definition", definition.digest, evaluation, front, inbox
+        )
 
     def interrupt(self, error: ProxyError) -> None:
         """Let the statement that waits for answers fail, if there is one."""
@@ -199,9 +273,13 @@ class Answerer:
             await self._stream(result, evaluation, inbox)
             if result.error is not None:
                 outcome = f"upstream error {error_number(result.error)}"
-                if error_number(result.error) == ER_PARSE_ERROR and result.seq == seq:
-                    return None
-                self._client.write(write_packet(result.error, result.seq))
+                if not result.rows:
+                    if error_number(result.error) == ER_PARSE_ERROR:
+                        return None
+                    if markers.is_unanswered(result.error):
+                        raise _MarkerMet(Packet(result.error, seq))
+                data = result.take_ready()
+                self._client.write(data + write_packet(result.error, result.seq))
             else:
                 self._client.write(result.finish(evaluation.warning_count))
         except ProxyError as error:
@@ -263,21 +341,43 @@ class Answerer:
 
         Returns: None when the upstream could not parse the statement, as in `_splice`.
         """
-        started = time.perf_counter()
         evaluation = self._evaluate(plan.calls[0].function.name, inbox)
         answer = InlineAnswer(
             plan, self._queries, self._layout, evaluation, self._client, seq
         )
         answer.found_rows = self._found_rows
+        front = _COM_QUERY + attributes
+        return await self._carry_out(
+            answer, "inline", plan.digest, evaluation, front, inbox
+        )
+
+    async def _carry_out(
+        self,
+        answer: InlineAnswer | ViewAnswer | DefinitionAnswer,
+        rule: str,
+        digest: str,
+        evaluation: Evaluation,
+        front: bytes,
+        inbox: Inbox,
+    ) -> Outcome | None:
+        """Let it answer, and give the client the end of it, or the error.
+
+        Returns: None when the upstream could not parse the statement, as in `_splice`.
+        """
+        started = time.perf_counter()
+        first_seq = answer.seq
         outcome = "ok"
         try:
-            await answer.answer(_COM_QUERY + attributes, inbox)
+            await answer.answer(front, inbox)
             self._client.write(answer.passed.finish(evaluation.warning_count))
         except QueryFailed as failure:
             errno = error_number(failure.packet)
             outcome = f"upstream error {errno}"
-            if errno == ER_PARSE_ERROR and answer.seq == seq:
-                return None
+            if rule == "inline" and answer.seq == first_seq:
+                if errno == ER_PARSE_ERROR:
+                    return None
+                if markers.is_unanswered(failure.packet):
+                    raise _MarkerMet(Packet(failure.packet, first_seq)) from None
             self._client.write(write_packet(failure.packet, answer.seq))
             return Outcome()
         except ProxyError as error:
@@ -290,9 +390,7 @@ class Answerer:
             outcome = "client left"
             raise
         finally:
-            self._log(
-                "inline", plan.digest, outcome, answer.passed.rows, evaluation, started
-            )
+            self._log(rule, digest, outcome, answer.passed.rows, evaluation, started)
         assert answer.passed.terminator is not None
         return Outcome(
             read_status(answer.passed.terminator, self._layout),
@@ -310,8 +408,7 @@ class Answerer:
         sips = False
         while True:
             # First of all, for rows that leave make room.
-            if data := result.take_ready():
-                self._client.write(data)
+            self._pass_rows(result)
             has_room = (
                 result.pending_bytes < WINDOW_BYTES
                 and not evaluation.is_saturated
@@ -323,8 +420,7 @@ class Answerer:
                 evaluation.flush()
             if evaluation.failure is not None:
                 raise evaluation.failure
-            if data := result.take_ready():
-                self._client.write(data)
+            self._pass_rows(result)
             if result.has_ended and not result.is_waiting:
                 return
             if payloads:
@@ -336,6 +432,12 @@ class Answerer:
             if not has_room and not evaluation.in_flight:
                 evaluation.flush()
             sips = await self._wait(inbox, has_room)
+
+    def _pass_rows(self, result: SplicedResult) -> None:
+        """Give the client what is ready, once there is a row: a view's error is none."""
+        is_whole = result.has_ended and result.error is None
+        if (result.rows or is_whole) and (data := result.take_ready()):
+            self._client.write(data)
 
     async def _wait(self, inbox: Inbox, has_room: bool) -> bool:
         """Wait for rows, for answers, or for the client to take what it has.
@@ -364,13 +466,20 @@ class Answerer:
                 await inbox.until_woken()
 
 
-async def _plan(sql: bytes, dialect: Dialect) -> Plan | None:
+async def _plan(sql: bytes, dialect: Dialect) -> Plan | ViewDefinition | None:
     """`plan_statement`, in a thread when it takes long."""
     if len(sql) <= PLANNED_AT_ONCE_BYTES:
         return plan_statement(sql, dialect)
     if len(sql) > MAX_PLANNED_BYTES:
         return None
     return await asyncio.to_thread(plan_statement, sql, dialect)
+
+
+async def _read_viewed(sql: bytes, dialect: Dialect, function: str) -> Viewed:
+    """`read_viewed`, in a thread when it takes long."""
+    if len(sql) <= PLANNED_AT_ONCE_BYTES:
+        return read_viewed(sql, dialect, function)
+    return await asyncio.to_thread(read_viewed, sql, dialect, function)
 
 
 def _failed(error: ProxyError) -> Outcome:

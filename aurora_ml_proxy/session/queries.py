@@ -66,8 +66,31 @@ class Queries:
     async def rows(self, sql: bytes, inbox: Inbox) -> list[list[bytes | None]]:
         """All rows of a small result. Raises: QueryFailed, UpstreamLost."""
         self.send(sql)
+        return await self.read_rows(inbox)
+
+    async def read_rows(self, inbox: Inbox) -> list[list[bytes | None]]:
+        """The rows of a query that was sent. Raises: QueryFailed, UpstreamLost."""
         await self.read_definitions(inbox)
         return [row async for row in self._read_rows(inbox)]
+
+    async def read_ok(self, inbox: Inbox) -> None:
+        """The end of a statement without rows. Raises: QueryFailed, UpstreamLost."""
+        packet = await _next(inbox)
+        if is_error(packet):
+            raise QueryFailed(packet)
+
+    async def execute(self, *statements: bytes, inbox: Inbox) -> None:
+        """Run statements that give no rows. Raises: QueryFailed, UpstreamLost."""
+        for sql in statements:
+            self.send(sql)
+        failure: QueryFailed | None = None
+        for _ in statements:
+            try:
+                await self.read_ok(inbox)
+            except QueryFailed as failed:
+                failure = failure or failed
+        if failure is not None:
+            raise failure
 
     async def read_definitions(self, inbox: Inbox) -> list[ColumnDefinition]:
         """The head of a result set. Raises: QueryFailed, UpstreamLost."""

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from aurora_ml_proxy.catalog import markers
 from aurora_ml_proxy.errors import (
     MalformedPacket,
     ProxyError,
     QueryInterrupted,
+    UnsupportedStatement,
     UpstreamLost,
 )
 from aurora_ml_proxy.evaluate.engine import Engine
@@ -25,7 +27,7 @@ from aurora_ml_proxy.intercept.names import NameFilter
 from aurora_ml_proxy.plan.dialect import Dialect, read_version
 from aurora_ml_proxy.protocol.attributes import split_attributes
 from aurora_ml_proxy.protocol.commands import CommandSplitter, Piece
-from aurora_ml_proxy.protocol.packets import write_packet
+from aurora_ml_proxy.protocol.packets import Packet, write_packet
 from aurora_ml_proxy.protocol.responses import Response, ResponseFollower, response_to
 from aurora_ml_proxy.protocol.results import is_error, read_ok_status, write_error
 from aurora_ml_proxy.protocol.vocabulary import (
@@ -61,6 +63,10 @@ log = logging.getLogger(__name__)
 MAX_HELD_BYTES = 1 << 20
 """Bytes that a client may send ahead while a statement is answered; more of them wait in
 the sockets."""
+
+MAX_KEPT_BYTES = 1 << 20
+"""A longer statement is not kept once it is passed on; if it reads a view with ML calls,
+its client gets one clear error."""
 
 _KILL = re.compile(
     rb"kill\s+(?:hard\s+|soft\s+)?(?:connection\s+|query\s+)?(\d{1,20})", re.IGNORECASE
@@ -135,6 +141,8 @@ class Session:
         self._client_inbox: Inbox | None = None
         self._upstream_inbox: Inbox | None = None
         self._last = Outcome()
+        self._sent = b""
+        """The last command, as it came, when it is a statement that was passed on."""
         self._upstream_has_ended = False
         self._is_draining = False
 
@@ -155,6 +163,7 @@ class Session:
         ):
             # The usual case, without a detour: one whole command that is not ours.
             self._follower.expect(Response.RESULT)
+            self._sent = data
             self._upstream.write(data)
             return
         if self._client_inbox is not None:
@@ -168,6 +177,9 @@ class Session:
         if self._upstream_inbox is not None:
             self._upstream_inbox.feed(data)
             return
+        if data.endswith(markers.UNANSWERED):
+            self._marker_failed(data)
+            return
         self._client.write(data)
         follower = self._follower
         follower.feed(data)
@@ -178,11 +190,7 @@ class Session:
                 self.close()
                 return
             self._splitter.expect_file_data()
-        if follower.is_idle:
-            if self._task is not None:
-                self._idle.set()
-            elif self._is_draining:
-                self._close_if_done()
+        self._response_has_come()
 
     def client_ended(self) -> None:
         """The client will send no more."""
@@ -277,10 +285,18 @@ class Session:
             if response is Response.STREAM:
                 self._follower.is_blind = True
             self._follower.expect(response)
+            self._keep(piece)
         self._upstream.write(piece.raw)
+
+    def _keep(self, piece: Piece) -> None:
+        """Keep a statement that a view may make fail, to answer it then."""
+        is_kept = piece.statement is not None and len(piece.raw) <= MAX_KEPT_BYTES
+        is_query = piece.command == Commands.COM_QUERY
+        self._sent = piece.raw if is_kept and is_query else b""
 
     def _pass_on(self, piece: Piece) -> None:
         self._upstream_inbox = None
+        self._keep(piece)
         self._follower.expect(response_to(piece.command))
         self._upstream.write(piece.raw)
 
@@ -377,6 +393,56 @@ class Session:
         self._last = outcome
         if outcome.status is not None:
             self._follower.status = outcome.status
+
+    def _marker_failed(self, data: bytes) -> None:
+        """The upstream's response ends in a marker's error: of a statement on a view."""
+        follower = self._follower
+        can_answer = follower.awaits_one_result and self._sent and self._task is None
+        follower.feed(data)
+        cut = (
+            None
+            if follower.is_blind or not follower.is_idle
+            else markers.split_error(data)
+        )
+        if cut is None:
+            self._client.write(data)
+        elif can_answer:
+            self._start(partial(self._look_at_view, *cut))
+        else:
+            front, packet = cut
+            how = "alone" if self._sent else "as text; prepare on the client's side"
+            error = UnsupportedStatement(
+                f"{markers.function_of(packet.payload)}: a view that calls it could not "
+                f"be answered here; send the statement again, {how}"
+            )
+            self._client.write(front + write_packet(write_error(error), packet.seq))
+        self._response_has_come()
+
+    def _response_has_come(self) -> None:
+        if self._follower.is_idle:
+            if self._task is not None:
+                self._idle.set()
+            elif self._is_draining:
+                self._close_if_done()
+
+    async def _look_at_view(self, front: bytes, error: Packet) -> None:
+        """Answer the statement that was sent last, of which the client saw nothing.
+
+        Args:
+            front: what has come before the error.
+        """
+        splitter = CommandSplitter()
+        splitter.feed(self._sent)
+        piece = splitter.next_piece()
+        assert piece is not None
+        inbox = self._pull_upstream()
+        self._context.answering.add(self)
+        try:
+            self._last = await self._answerer.answer_view(piece, front, error, inbox)
+        finally:
+            self._context.answering.discard(self)
+        if self._last.status is not None:
+            self._follower.status = self._last.status
 
     async def _show_warnings(self, piece: Piece, sql: bytes, inbox: Inbox) -> None:
         self._upstream.write(piece.raw)
