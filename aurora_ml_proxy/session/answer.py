@@ -11,6 +11,7 @@ from aurora_ml_proxy.errors import (
     MalformedPacket,
     ProxyError,
     UnsupportedPrepare,
+    UnsupportedStatement,
     UpstreamLost,
 )
 from aurora_ml_proxy.evaluate.engine import Engine
@@ -20,6 +21,7 @@ from aurora_ml_proxy.evaluate.evaluation import (
     Spawn,
     StatementWarning,
 )
+from aurora_ml_proxy.intercept.names import ViewNames
 from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
 from aurora_ml_proxy.plan.plan import Inline, Plan, Splice
 from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
@@ -39,7 +41,12 @@ from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import InlineAnswer
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.queries import Queries, QueryFailed
-from aurora_ml_proxy.session.views import DefinitionAnswer, ViewAnswer
+from aurora_ml_proxy.session.views import (
+    DefinitionAnswer,
+    HeldQuery,
+    ViewAnswer,
+    views_among,
+)
 from aurora_ml_proxy.splice.rows import SplicedResult
 
 log = logging.getLogger(__name__)
@@ -56,6 +63,9 @@ ER_PARSE_ERROR = 1064
 _READS_DIAGNOSTICS = re.compile(
     rb"found_rows|row_count|warning_count|error_count", re.IGNORECASE
 )
+
+_QUERY = re.compile(rb"[\s(]*(?:SELECT|WITH|TABLE|VALUES)\b", re.IGNORECASE)
+"""What gives rows and nothing else; behind a comment it is passed on as it is."""
 
 _COM_QUERY = bytes((Commands.COM_QUERY,))
 _COM_STMT_PREPARE = bytes((Commands.COM_STMT_PREPARE,))
@@ -89,7 +99,9 @@ class Answerer:
         engine: Engine,
         policy: Policy,
         spawn: Spawn,
+        views: ViewNames,
     ) -> None:
+        self._views = views
         self._client = client
         self._upstream = upstream
         self._layout = layout
@@ -176,6 +188,54 @@ class Answerer:
             return _failed(refusal)
         return await self._view(viewed, function, attributes, seq, inbox)
 
+    async def pass_held(self, piece: Piece, inbox: Inbox) -> Outcome | None:
+        """Pass on a query that may read a view, its result held back for a while.
+
+        Returns: None when it is no single query: pass it on.
+        Raises: UpstreamLost.
+        """
+        assert piece.statement is not None
+        if piece.command != Commands.COM_QUERY:
+            return None
+        seq = packet_count(1 + len(piece.statement))
+        try:
+            attributes, sql = split_attributes(piece.statement, self._layout.capabilities)
+        except MalformedPacket:
+            return None
+        if not _QUERY.match(sql) or b";" in sql.rstrip(b" \t\r\n;"):
+            return None
+        held = HeldQuery(sql, self._queries, self._layout, self._client, seq)
+        try:
+            await held.answer(_COM_QUERY + attributes, inbox)
+        except QueryFailed as failure:
+            if markers.is_unanswered(failure.packet):
+                if not held.has_released:
+                    error = Packet(failure.packet, seq)
+                    return await self.answer_view(piece, b"", error, inbox)
+                too_late = UnsupportedStatement(
+                    f"{markers.function_of(failure.packet)}: a view that calls it is "
+                    "read behind more rows than can be held back; read it by itself"
+                )
+                self._send_error(too_late, held.passed.seq)
+                return _failed(too_late)
+            data = held.passed.take()
+            self._client.write(data + write_packet(failure.packet, held.passed.seq))
+            return Outcome()
+        self._client.write(held.passed.finish(0))
+        assert held.passed.terminator is not None
+        return Outcome(read_status(held.passed.terminator, self._layout))
+
+    async def learn_views(self, piece: Piece, inbox: Inbox) -> None:
+        """Remember the views that a statement reads. Raises: UpstreamLost."""
+        assert piece.statement is not None
+        try:
+            _, sql = split_attributes(piece.statement, self._layout.capabilities)
+            viewed = await _read_viewed(sql, self._dialect, "")
+            rows = await self._queries.rows(views_among(viewed.names), inbox)
+        except (MalformedPacket, UnsupportedStatement, QueryFailed):
+            return
+        self._views.learn(row[0] for row in rows if row[0])
+
     async def _view(
         self, viewed: Viewed, function: str, attributes: bytes, seq: int, inbox: Inbox
     ) -> Outcome:
@@ -198,9 +258,11 @@ class Answerer:
             definition, self._queries, self._layout, self._dialect, seq
         )
         front = _COM_QUERY + attributes
-        return await self._carry_out(
+        outcome = await self._carry_out(
             answer, "definition", definition.digest, evaluation, front, inbox
         )
+        self._views.learn([definition.name])
+        return outcome
 
     def interrupt(self, error: ProxyError) -> None:
         """Let the statement that waits for answers fail, if there is one."""

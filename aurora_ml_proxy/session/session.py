@@ -23,7 +23,7 @@ from aurora_ml_proxy.errors import (
 )
 from aurora_ml_proxy.evaluate.engine import Engine
 from aurora_ml_proxy.evaluate.evaluation import Policy, Spawn
-from aurora_ml_proxy.intercept.names import NameFilter
+from aurora_ml_proxy.intercept.names import NameFilter, ViewNames
 from aurora_ml_proxy.plan.dialect import Dialect, read_version
 from aurora_ml_proxy.protocol.attributes import split_attributes
 from aurora_ml_proxy.protocol.commands import CommandSplitter, Piece
@@ -99,6 +99,7 @@ class Context:
     spawn: Spawn
     upstream: str
     """Which upstream it is: connection ids are unique in one only."""
+    views: ViewNames = field(default_factory=ViewNames)
     answering: "set[Session]" = field(default_factory=set)
     """Sessions that answer a statement, for KILL."""
 
@@ -135,6 +136,7 @@ class Session:
             context.engine,
             context.policy,
             context.spawn,
+            context.views,
         )
         self._task: Any = None
         self._idle = asyncio.Event()
@@ -255,6 +257,7 @@ class Session:
     def _needs_a_look(self, statement: bytes) -> bool:
         return (
             self._names.may_match(statement)
+            or self._context.views.may_match(statement)
             or (self._last.warning_count > 0)
             or (
                 bool(self._context.answering)
@@ -379,10 +382,14 @@ class Session:
                 await self._kill(piece, killed, inbox)
                 return
         outcome: Outcome | None = None
-        if self._names.may_match(sql):
+        names_function = self._names.may_match(sql)
+        if names_function or self._context.views.may_match(sql):
             self._context.answering.add(self)
             try:
-                outcome = await self._answerer.answer(piece, inbox)
+                if names_function:
+                    outcome = await self._answerer.answer(piece, inbox)
+                else:
+                    outcome = await self._answerer.pass_held(piece, inbox)
             finally:
                 self._context.answering.discard(self)
         if outcome is None:
@@ -416,6 +423,8 @@ class Session:
                 f"be answered here; send the statement again, {how}"
             )
             self._client.write(front + write_packet(write_error(error), packet.seq))
+            if self._task is None and self._sent:
+                self._start(self._learn_views)
         self._response_has_come()
 
     def _response_has_come(self) -> None:
@@ -425,16 +434,17 @@ class Session:
             elif self._is_draining:
                 self._close_if_done()
 
+    async def _learn_views(self) -> None:
+        """Next time hold back the result of what has just failed in its middle."""
+        await self._answerer.learn_views(_read_piece(self._sent), self._pull_upstream())
+
     async def _look_at_view(self, front: bytes, error: Packet) -> None:
         """Answer the statement that was sent last, of which the client saw nothing.
 
         Args:
             front: what has come before the error.
         """
-        splitter = CommandSplitter()
-        splitter.feed(self._sent)
-        piece = splitter.next_piece()
-        assert piece is not None
+        piece = _read_piece(self._sent)
         inbox = self._pull_upstream()
         self._context.answering.add(self)
         try:
@@ -474,6 +484,15 @@ class Session:
             self._follower.status = read_ok_status(answer)
         self._client_inbox = None
         self._splitter.feed(client.take_rest())
+
+
+def _read_piece(raw: bytes) -> Piece:
+    """A whole command."""
+    splitter = CommandSplitter()
+    splitter.feed(raw)
+    piece = splitter.next_piece()
+    assert piece is not None
+    return piece
 
 
 def _read_kill(sql: bytes) -> int | None:

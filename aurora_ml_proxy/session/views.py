@@ -343,6 +343,46 @@ class ViewAnswer:
             )
 
 
+class HeldQuery:
+    """A query that may read a view, sent as it is; `passed` is what its client gets."""
+
+    def __init__(
+        self, sql: bytes, queries: Queries, layout: Layout, client: Port, seq: int
+    ) -> None:
+        self.passed = PassedResult(layout, seq)
+        self.has_released = False
+        """The client has seen something."""
+        self._sql = sql
+        self._queries = queries
+        self._client = client
+
+    async def answer(self, front: bytes, inbox: Inbox) -> None:
+        """Send it and pass its rows on, once there are many.
+
+        Raises: QueryFailed with the upstream's error; UpstreamLost.
+        """
+        passed = self.passed
+        self._queries.send(self._sql, front)
+        while not passed.has_ended:
+            while self.has_released and self._client.is_full:
+                await inbox.until_woken()
+            passed.feed(await next_payloads(inbox))
+            if passed.held_bytes > HELD_BYTES or self.has_released:
+                self.has_released = True
+                self._client.write(passed.take())
+        if passed.error is not None:
+            raise QueryFailed(passed.error)
+
+
+def views_among(names: tuple[bytes, ...]) -> bytes:
+    """A query for those of the names that are views' names."""
+    return (
+        b"SELECT DISTINCT CAST(LOWER(TABLE_NAME) AS BINARY) FROM "
+        b"information_schema.TABLES WHERE TABLE_TYPE='VIEW' AND "
+        b"LOWER(TABLE_NAME) IN (%b) LIMIT 1000" % _listed(names)
+    )
+
+
 def _listed(names: tuple[bytes, ...]) -> bytes:
     return b",".join(
         b"CONVERT(X'%b' USING utf8mb4)" % name.hex().encode() for name in names

@@ -450,3 +450,39 @@ def test_several_statements_get_their_results_and_one_error(made: Places) -> Non
                 pass
         assert run(connection, "SELECT COUNT(*) FROM d") == ((1,),)
         assert len(run(connection, "SELECT * FROM v")) == 7
+
+
+def test_a_view_behind_many_plain_rows_is_held_back_when_its_name_is_known(
+    made: Places,
+    fake: Fake,
+    proxy: Callable[..., Proxy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in AWS_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    wide = "SELECT REPEAT('x', 2000000), 'plain' UNION ALL SELECT t, s FROM v"
+    fresh = proxy(made.server, fake.settings())
+    with made.connect(fresh) as connection:
+        with pytest.raises(pymysql.MySQLError, match="send the statement again") as late:
+            run(connection, wide)
+        assert late.value.args[0] == 1235
+        rows = run(connection, wide)
+        assert len(rows) == 8
+        assert rows[1] == ("I love it", expected("I love it", "en").label)
+        # Names of views in other statements do no harm.
+        assert run(connection, "SELECT 'v'") == (("v",),)
+        with pytest.raises(pymysql.MySQLError) as failure:
+            run(connection, "SELECT v FROM nothing")
+        assert failure.value.args[0] == 1146
+        far = wide.replace("'plain'", "1 FROM t")
+        with pytest.raises(pymysql.MySQLError, match="by itself"):
+            run(connection, far)
+        assert len(run(connection, "SELECT * FROM v")) == 7
+
+
+def test_a_prepared_statement_on_a_view_gets_one_clear_error(made: Places) -> None:
+    with made.connect(made.reader) as connection:
+        run(connection, "PREPARE x FROM 'SELECT s FROM v'")
+        with pytest.raises(pymysql.MySQLError, match="EXECUTE") as failure:
+            run(connection, "EXECUTE x")
+        assert failure.value.args[0] == 1235
