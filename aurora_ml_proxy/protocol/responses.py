@@ -129,6 +129,11 @@ class ResponseFollower:
         return not self._outstanding
 
     @property
+    def unanswered(self) -> int:
+        """How many commands wait for their response, or for the rest of it."""
+        return len(self._outstanding)
+
+    @property
     def awaits_one_result(self) -> bool:
         """Whether one statement is under way, and no byte of its response has come."""
         return (

@@ -1,6 +1,7 @@
 """Answer one statement that may be ours, while the session holds the client back."""
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -248,7 +249,14 @@ class Answerer:
         outcome = await self._carry_out(
             answer, "view", viewed.digest, evaluation, front, inbox
         )
-        return outcome or Outcome()
+        outcome = outcome or Outcome()
+        outcome.leaves_answers = answer.leaves_answers
+        return outcome
+
+    async def forget_answers(self, inbox: Inbox) -> None:
+        """Take the answers of a view out of the server. Raises: UpstreamLost."""
+        with contextlib.suppress(QueryFailed):
+            await self._queries.execute(markers.FORGET, inbox=inbox)
 
     async def _define_view(
         self, definition: ViewDefinition, attributes: bytes, seq: int, inbox: Inbox

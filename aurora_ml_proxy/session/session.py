@@ -46,6 +46,7 @@ from aurora_ml_proxy.session.diagnostics import (
     Outcome,
     is_show_warnings,
     keeps_warnings,
+    reads_diagnostics,
     show_warnings,
 )
 from aurora_ml_proxy.session.inbox import Inbox
@@ -259,6 +260,7 @@ class Session:
             self._names.may_match(statement)
             or self._context.views.may_match(statement)
             or (self._last.warning_count > 0)
+            or self._last.leaves_answers
             or (
                 bool(self._context.answering)
                 and len(statement) <= MAX_KILL_BYTES
@@ -284,7 +286,7 @@ class Session:
                 self._start(partial(self._look_at, piece))
                 return
             if piece.command in _CLEARS_WARNINGS:
-                self._last = Outcome()
+                self._last = Outcome(leaves_answers=self._last.leaves_answers)
             if response is Response.STREAM:
                 self._follower.is_blind = True
             self._follower.expect(response)
@@ -381,6 +383,9 @@ class Session:
             if (killed := _read_kill(sql)) is not None:
                 await self._kill(piece, killed, inbox)
                 return
+        if self._last.leaves_answers and not reads_diagnostics(sql):
+            await self._answerer.forget_answers(inbox)
+            self._last.leaves_answers = False
         outcome: Outcome | None = None
         names_function = self._names.may_match(sql)
         if names_function or self._context.views.may_match(sql):
@@ -394,7 +399,7 @@ class Session:
                 self._context.answering.discard(self)
         if outcome is None:
             if not keeps_warnings(sql):
-                self._last = Outcome()
+                self._last = Outcome(leaves_answers=self._last.leaves_answers)
             self._pass_on(piece)
             return
         self._last = outcome
@@ -405,12 +410,10 @@ class Session:
         """The upstream's response ends in a marker's error: of a statement on a view."""
         follower = self._follower
         can_answer = follower.awaits_one_result and self._sent and self._task is None
+        before = follower.unanswered
         follower.feed(data)
-        cut = (
-            None
-            if follower.is_blind or not follower.is_idle
-            else markers.split_error(data)
-        )
+        has_ended = follower.unanswered < before and not follower.is_blind
+        cut = markers.split_error(data) if has_ended else None
         if cut is None:
             self._client.write(data)
         elif can_answer:

@@ -37,6 +37,9 @@ MAX_ROUNDS = 10
 """How often a query that ran to its end, or a statement, may still miss a text. A text
 that is computed from an answer takes one more; texts that are never the same take all."""
 
+MANY_ANSWERS = 1000
+"""More of them, 50 KiB and up, are taken out of the server before the next statement."""
+
 _ER_SP_ALREADY_EXISTS = 1304
 _ER_NO_SUCH_FUNCTION = 1305
 
@@ -145,6 +148,11 @@ class ViewAnswer:
         self._has_released = False
         self._answers: dict[int, Sentiment | None] = {}
         self._budget = FIRST_BUDGET
+
+    @property
+    def leaves_answers(self) -> bool:
+        """Whether the server holds so many answers that they are worth forgetting."""
+        return len(self._answers) > MANY_ANSWERS
 
     @property
     def seq(self) -> int:

@@ -325,6 +325,8 @@ def test_many_texts_and_a_result_that_is_not_held_back(made: Places) -> None:
         for text, label, confidence in run(connection, "SELECT t, s, c FROM v"):
             answer = expected(text, "en")
             assert (label, confidence) == (answer.label, answer.confidence)
+        left = "SELECT LENGTH(@aurora_ml_proxy_0)"
+        assert run(connection, "SELECT FOUND_ROWS()", left) == ((None,),)
 
 
 def test_third_arguments_are_checked_and_left_out(made: Places) -> None:
