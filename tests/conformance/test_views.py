@@ -39,6 +39,7 @@ VIEWS = (
     "CREATE VIEW counts AS SELECT s, COUNT(*) n, SUM(c) c FROM v GROUP BY s",
     "CREATE VIEW unnamed AS SELECT id, F(t,'en') FROM t WHERE G(t,'en') > 0.6",
     "CREATE VIEW picked AS SELECT id, t FROM t WHERE F(t,'en') <> 'MIXED' OR t IS NULL",
+    "CREATE VIEW chain AS SELECT id, F(CONCAT(t, s), 'en') AS s FROM v",
 )
 
 READS = (
@@ -65,11 +66,15 @@ READS = (
     "SELECT v.*, JSON_EXTRACT('{', CONCAT('$.', s)) FROM v",
     "SELECT F('now', 'en'), s FROM v ORDER BY id",
     "SELECT id FROM v WHERE s = F(t, lang) ORDER BY id",
+    "SELECT * FROM chain ORDER BY id",
+    "SELECT c.s, COUNT(*) FROM chain c JOIN v USING (id) GROUP BY c.s ORDER BY 1",
 )
 
 WRITES = (
     "INSERT INTO d (s, c) SELECT s, c FROM v ORDER BY id",
     "INSERT IGNORE INTO d SELECT id, s, c FROM v",
+    "INSERT INTO d (s) SELECT s FROM chain ORDER BY id",
+    "INSERT INTO d (s) VALUES ((SELECT s FROM v WHERE id = 1)), ('x')",
     "REPLACE INTO d (id, s) SELECT id, s FROM v WHERE s <> 'MIXED'",
     "INSERT INTO d (id, s) SELECT id, s FROM v ON DUPLICATE KEY UPDATE s = 'again'",
     "UPDATE u JOIN v USING (id) SET u.s = v.s WHERE v.c > 0.5",
