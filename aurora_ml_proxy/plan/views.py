@@ -225,6 +225,11 @@ def _refuse(statement: Statement, function: str) -> None:
     if keyword not in _COLLECTED:
         name = keyword.decode("latin-1") or "this"
         raise _unsupported(function, f"the statement {name}")
+    if {b"OUTFILE", b"DUMPFILE"} & _words(statement):
+        raise UnsupportedStatement(
+            f"{function}: a view that calls it is read INTO a file, which the statement "
+            "that failed has begun; remove it, and put the rows into a table first"
+        )
     if keyword in _EXPLAINS and _words(statement) & _CHANGES and _runs(statement, start):
         raise _unsupported(function, "EXPLAIN ANALYZE of a statement that changes data")
     for i, token in enumerate(statement.tokens):

@@ -162,6 +162,7 @@ def test_what_may_be_a_stored_function_is_named():
         ("SELECT @n:=id, s FROM v", "assigns"),
         ("SELECT s, FOUND_ROWS() FROM v", "found_rows"),
         ("SELECT s, @@session.warning_count FROM v", "warning_count"),
+        ("SELECT s FROM v INTO OUTFILE '/tmp/x'", "INTO a file"),
         ("SELECT 'open FROM v", "cannot be read"),
         ("", "this"),
     ],
