@@ -8,7 +8,9 @@ from aurora_ml_proxy.functions import (
     wrong_batch_size,
     wrong_language,
 )
+from aurora_ml_proxy.plan.aggregates import is_aggregate
 from aurora_ml_proxy.plan.calls import Call
+from aurora_ml_proxy.plan.spans import mark
 from aurora_ml_proxy.plan.template import Template
 from aurora_ml_proxy.plan.tokens import Kind, Statement, number
 
@@ -75,3 +77,27 @@ def literal_batch_size(statement: Statement, call: Call) -> int | None:
     if token.kind is Kind.STRING or not 1 <= number(token) <= MAX_BATCH_SIZE:
         raise wrong_batch_size(call.function.name)
     return number(token)
+
+
+_CONSTANTS = frozenset((b"NULL", b"TRUE", b"FALSE"))
+
+_OF_ROWS = frozenset((b"SELECT", b"VALUES", b"VALUE", b"GROUPING"))
+"""Words with a parenthesis behind that give something of a row, as aggregates do."""
+
+
+def is_constant(statement: Statement, first: int, last: int) -> bool:
+    """Whether an expression is of literals and user variables only."""
+    return all(_is_constant_token(statement, i) for i in range(first, last + 1))
+
+
+def _is_constant_token(statement: Statement, i: int) -> bool:
+    token = statement.tokens[i]
+    if token.kind is Kind.QUOTED:
+        return False
+    if token.kind is not Kind.WORD or token.text in _CONSTANTS:
+        return True
+    if mark(statement, i + 1) == b"(":
+        return token.text not in _OF_ROWS and not is_aggregate(statement, i)
+    behind = statement.tokens[i + 1].kind if i + 1 < len(statement.tokens) else None
+    is_introducer = token.text in (b"N", b"X", b"B") or token.text.startswith(b"_")
+    return is_introducer and behind is Kind.STRING

@@ -6,19 +6,22 @@ Source: MySQL manual, "SELECT Statement", "UPDATE Statement", "DELETE Statement"
 "INSERT Statement", "WITH (Common Table Expressions)".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 
 from aurora_ml_proxy.plan.select import (
     SET_OPERATORS,
+    Clause,
     Item,
     read_select_at,
 )
-from aurora_ml_proxy.plan.tokens import Kind, Statement, is_semicolon
-
-Span = tuple[int, int]
-"""The first and the last token of a part, both included."""
+from aurora_ml_proxy.plan.spans import Span as Span
+from aurora_ml_proxy.plan.spans import end_of_group
+from aurora_ml_proxy.plan.spans import mark as mark
+from aurora_ml_proxy.plan.spans import word as word
+from aurora_ml_proxy.plan.tokens import Statement
 
 
 class Phase(IntEnum):
@@ -71,31 +74,6 @@ class Block:
         return b"SELECT"
 
 
-def word(statement: Statement, i: int) -> bytes:
-    """The word at a token; nothing where another kind of token, or none, stands."""
-    if not 0 <= i < len(statement.tokens):
-        return b""
-    token = statement.tokens[i]
-    return token.text if token.kind is Kind.WORD else b""
-
-
-def mark(statement: Statement, i: int) -> bytes:
-    """The mark at a token; nothing where another kind of token, or none, stands."""
-    if not 0 <= i < len(statement.tokens):
-        return b""
-    token = statement.tokens[i]
-    return token.text if token.kind is Kind.MARK else b""
-
-
-def end_of_group(statement: Statement, i: int) -> int:
-    """The first token behind `i` that is outside its parentheses; or a semicolon."""
-    level = statement.depth[i]
-    for j in range(i + 1, len(statement.tokens)):
-        if statement.depth[j] < level or is_semicolon(statement.tokens[j]):
-            return j
-    return len(statement.tokens)
-
-
 def read_blocks(statement: Statement) -> list[Block]:
     """Every block of a statement, outer ones before inner ones.
 
@@ -115,34 +93,61 @@ def read_blocks(statement: Statement) -> list[Block]:
 
 
 def _read_select_block(statement: Statement, start: int) -> Block:
-    end = end_of_group(statement, start)
-    level = statement.depth[start]
-    in_union = False
+    end = _end_of_select(statement, start)
+    select = read_select_at(statement, start, end)
+    in_union = _is_behind_set_operator(statement, start)
+    own: list[Clause] = []
+    for clause in select.clauses:
+        if clause.keyword in _ENDS_SELECT:
+            in_union |= clause.keyword in SET_OPERATORS
+            end = clause.first
+            break
+        own.append(clause)
+    found = ((c.keyword, (c.first + _words(c.keyword), c.last)) for c in own)
+    return Block(
+        start,
+        end - 1,
+        statement.depth[start],
+        _parts(found),
+        select.items,
+        select.options,
+        in_union=in_union,
+    )
+
+
+_ENDS_SELECT = SET_OPERATORS | {b"ON", b"RETURNING"}
+"""ON DUPLICATE KEY UPDATE and RETURNING belong to the INSERT around."""
+
+
+def _end_of_select(statement: Statement, start: int) -> int:
+    """Behind the last token of a SELECT; another on its level is of the same UNION."""
+    level, end = statement.depth[start], end_of_group(statement, start)
+    for i in range(start + 1, end):
+        if statement.depth[i] == level and word(statement, i) == b"SELECT":
+            return i
+    return end
+
+
+def _is_behind_set_operator(statement: Statement, start: int) -> bool:
     before = start - 1
     if word(statement, before) in (b"ALL", b"DISTINCT"):
         before -= 1
-    if word(statement, before) in SET_OPERATORS:
-        in_union = True
-    for i in range(start + 1, end):
-        if statement.depth[i] == level and word(statement, i) == b"SELECT":
-            end = i
-            break
-    select = read_select_at(statement, start, end)
+    return word(statement, before) in SET_OPERATORS
+
+
+def _words(keyword: bytes) -> int:
+    """How many words a part starts with: GROUP BY and ORDER BY are two."""
+    return 2 if keyword in (b"GROUP", b"ORDER") else 1
+
+
+def _parts(found: Iterable[tuple[bytes, Span]]) -> dict[bytes, Span]:
+    """The first part of each keyword, and none that is empty: only the server can say
+    what is wrong with those."""
     parts: dict[bytes, Span] = {}
-    last = end - 1
-    for clause in select.clauses:
-        if clause.keyword in SET_OPERATORS:
-            in_union = True
-            last = clause.first - 1
-            break
-        if clause.keyword in (b"ON", b"RETURNING"):
-            last = clause.first - 1
-            break
-        first = clause.first + (2 if clause.keyword in (b"GROUP", b"ORDER") else 1)
-        parts.setdefault(clause.keyword, (first, clause.last))
-    return Block(
-        start, last, level, parts, select.items, select.options, in_union=in_union
-    )
+    for keyword, (first, last) in found:
+        if first <= last:
+            parts.setdefault(keyword, (first, last))
+    return parts
 
 
 _DML_PARTS = frozenset(b"FROM USING SET WHERE ORDER LIMIT RETURNING".split())
@@ -156,19 +161,17 @@ def _head(statement: Statement) -> Iterator[Block]:
         return
     end = end_of_group(statement, start)
     marks = [i for i in range(start + 1, end) if _starts_dml_part(statement, i, start)]
-    parts: dict[bytes, Span] = {}
-    for n, i in enumerate(marks):
-        keyword = word(statement, i)
-        first = i + (2 if keyword == b"ORDER" else 1)
-        last = (marks[n + 1] if n + 1 < len(marks) else end) - 1
-        if keyword not in parts:
-            parts[keyword] = (first, last)
+    found = []
     if kind == b"UPDATE" and marks:
         first = start + 1
         while word(statement, first) in (b"LOW_PRIORITY", b"IGNORE"):
             first += 1
-        parts[b"FROM"] = (first, marks[0] - 1)
-    elif b"USING" in parts:
+        found.append((b"FROM", (first, marks[0] - 1)))
+    for i, behind in pairwise([*marks, end]):
+        keyword = word(statement, i)
+        found.append((keyword, (i + _words(keyword), behind - 1)))
+    parts = _parts(found)
+    if kind == b"DELETE" and b"USING" in parts:
         parts[b"FROM"] = parts.pop(b"USING")
     yield Block(start, end - 1, statement.depth[start], parts, is_select=False)
 
@@ -190,22 +193,27 @@ def _starts_dml_part(statement: Statement, i: int, start: int) -> bool:
 
 def first_word(statement: Statement) -> int:
     """The statement's own keyword: behind opening parentheses and a WITH list."""
-    i = 0
-    if word(statement, 0) == b"SET" and word(statement, 1) == b"STATEMENT":
-        # MariaDB's SET STATEMENT variable = value FOR a statement
-        while i < len(statement.tokens) and not (
-            word(statement, i) == b"FOR" and statement.depth[i] == 0
-        ):
-            i += 1
-        i += 1
-    while mark(statement, i) == b"(":
-        i += 1
+    i = _behind_parentheses(statement, _behind_set_statement(statement))
     if word(statement, i) == b"WITH":
         listed = _read_with(statement, i)
         if listed is not None:
-            i = listed[1] + 1
-            while mark(statement, i) == b"(":
-                i += 1
+            i = _behind_parentheses(statement, listed[1] + 1)
+    return i
+
+
+def _behind_set_statement(statement: Statement) -> int:
+    """Behind MariaDB's SET STATEMENT variable = value FOR, which a statement follows."""
+    if (word(statement, 0), word(statement, 1)) != (b"SET", b"STATEMENT"):
+        return 0
+    for i in range(2, len(statement.tokens)):
+        if word(statement, i) == b"FOR" and statement.depth[i] == 0:
+            return i + 1
+    return len(statement.tokens)
+
+
+def _behind_parentheses(statement: Statement, i: int) -> int:
+    while mark(statement, i) == b"(":
+        i += 1
     return i
 
 
@@ -223,30 +231,31 @@ def _find_parent(block: Block, blocks: list[Block]) -> None:
 
 def _read_with(statement: Statement, i: int) -> Span | None:
     """The list of a WITH, from behind WITH [RECURSIVE] to its last parenthesis."""
-    i += 1
-    if word(statement, i) == b"RECURSIVE":
-        i += 1
-    first = i
-    while True:
-        if i >= len(statement.tokens):
-            return None
-        i += 1  # the name
-        if mark(statement, i) == b"(":
-            i = statement.closing[i] + 1
-        if word(statement, i) != b"AS" or mark(statement, i + 1) != b"(":
-            return None
-        last = statement.closing[i + 1]
-        i = last + 1
-        if word(statement, i) == b"CYCLE":  # MariaDB: CYCLE columns RESTRICT
-            while i < len(statement.tokens) and word(statement, i) != b"RESTRICT":
-                i += 1
-            last, i = i, i + 1
-        if mark(statement, i) != b",":
+    first = i + 1 + (word(statement, i + 1) == b"RECURSIVE")
+    i = first
+    while (last := _read_common_table(statement, i)) is not None:
+        if mark(statement, last + 1) != b",":
             return first, last
-        i += 1
+        i = last + 2
+    return None
+
+
+def _read_common_table(statement: Statement, i: int) -> int | None:
+    """The last token of `name [(columns)] AS (query) [CYCLE columns RESTRICT]`."""
+    i += 1
+    if mark(statement, i) == b"(":
+        i = statement.closing[i] + 1
+    if word(statement, i) != b"AS" or mark(statement, i + 1) != b"(":
+        return None
+    last = statement.closing[i + 1]
+    if word(statement, last + 1) != b"CYCLE":
+        return last
+    behind = range(last + 2, len(statement.tokens))
+    return next((i for i in behind if word(statement, i) == b"RESTRICT"), None)
 
 
 def _find_withs(statement: Statement, blocks: list[Block]) -> None:
+    """Tell each block which tables of a WITH it knows."""
     for i in range(len(statement.tokens)):
         if word(statement, i) != b"WITH":
             continue
@@ -261,7 +270,7 @@ def _find_withs(statement: Statement, blocks: list[Block]) -> None:
                     block.is_recursive = True
 
 
-def block_of(blocks: list[Block], token: int) -> Block | None:
+def block_of(blocks: Iterable[Block], token: int) -> Block | None:
     """The innermost block that a token stands in."""
     around = [b for b in blocks if b.first <= token <= b.last]
     return max(around, key=lambda b: (b.level, b.first), default=None)

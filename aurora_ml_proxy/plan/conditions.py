@@ -1,12 +1,13 @@
 """The conditions of a WHERE or ON: which of them hold no call and can be had first."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from aurora_ml_proxy.plan.calls import Call
 from aurora_ml_proxy.plan.select import SET_OPERATORS
+from aurora_ml_proxy.plan.spans import Span, mark, word
+from aurora_ml_proxy.plan.template import outermost
 from aurora_ml_proxy.plan.tokens import Kind, Statement
-
-Span = tuple[int, int]
 
 VOLATILE = frozenset(
     b"RAND UUID UUID_SHORT UUID_V4 UUID_V7 SYS_GUID RANDOM_BYTES SLEEP NEXTVAL LASTVAL "
@@ -15,106 +16,101 @@ VOLATILE = frozenset(
 )
 """Functions that give another value, or do something, each time they are called."""
 
-_ENDS_SPLITTING = frozenset((b"OR", b"XOR"))
+_BINDS_LESS = SET_OPERATORS | {b"OR", b"XOR", b"||", b":="}
+"""What binds less tightly than AND; || does in some modes."""
 
 
 def volatile_word(statement: Statement, first: int, last: int) -> str | None:
     """What between two tokens is not the same when it is read twice, by its name."""
-    tokens = statement.tokens
     for i in range(first, last + 1):
-        token = tokens[i]
-        if token.kind is Kind.MARK and token.text == b":=":
+        if mark(statement, i) == b":=":
             return ":="
-        if token.kind is not Kind.WORD:
-            continue
-        behind = tokens[i + 1].text if i + 1 < len(tokens) else b""
-        if token.text in VOLATILE and behind == b"(":
-            return token.text.decode()
-        if token.text == b"FOR" and tokens[i - 1].text == b"VALUE":
+        text = word(statement, i)
+        if text in VOLATILE and mark(statement, i + 1) == b"(":
+            return text.decode()
+        if text == b"LAST_INSERT_ID" and _has_argument(statement, i):
+            return "LAST_INSERT_ID(expression)"
+        if text == b"FOR" and word(statement, i - 1) == b"VALUE":
             return "NEXT VALUE FOR"
-        if token.text == b"SYSDATE":
+        if text == b"SYSDATE":
             return "SYSDATE"
     return None
 
 
+def _has_argument(statement: Statement, i: int) -> bool:
+    return mark(statement, i + 1) == b"(" and mark(statement, i + 2) != b")"
+
+
 def assigned_variables(statement: Statement) -> frozenset[bytes]:
     """User variables that the statement assigns, in lower case."""
-    tokens = statement.tokens
-    found = {
+    is_set = word(statement, 0) == b"SET"
+    return frozenset(
         token.text.lower()
-        for i, token in enumerate(tokens[:-1])
-        if token.kind is Kind.VARIABLE and tokens[i + 1].text == b":="
-    }
-    if tokens and tokens[0].text == b"SET":
-        found |= {
-            token.text.lower()
-            for i, token in enumerate(tokens[:-1])
-            if token.kind is Kind.VARIABLE
-            and tokens[i + 1].text == b"="
-            and (i == 1 or tokens[i - 1].text == b",")
-        }
-    return frozenset(found)
+        for i, token in enumerate(statement.tokens)
+        if token.kind is Kind.VARIABLE
+        and (
+            mark(statement, i + 1) == b":="
+            or (is_set and _starts_assignment(statement, i))
+        )
+    )
+
+
+def _starts_assignment(statement: Statement, i: int) -> bool:
+    """Whether a variable of SET has its `=` behind it."""
+    is_first = i == 1 or mark(statement, i - 1) == b","
+    return is_first and mark(statement, i + 1) == b"="
 
 
 def conjuncts(statement: Statement, first: int, last: int) -> list[Span]:
     """What AND joins between two tokens; the whole when something binds less tightly."""
-    tokens, depth = statement.tokens, statement.depth
     if first > last:
         return []
-    level = depth[first]
-    found: list[Span] = []
-    start, cases, betweens = first, 0, 0
+    bounds = [first - 1, *_ands(statement, first, last), last + 1]
+    return [(before + 1, behind - 1) for before, behind in pairwise(bounds)]
+
+
+def _ands(statement: Statement, first: int, last: int) -> list[int]:
+    """The ANDs between conditions: none of BETWEEN … AND, none in a CASE."""
+    found: list[int] = []
+    cases, betweens = 0, 0
     for i in range(first, last + 1):
-        token = tokens[i]
-        if depth[i] != level:
+        if statement.depth[i] != statement.depth[first]:
             continue
-        if token.kind is Kind.MARK:
-            if token.text in (b"||", b":="):
-                return [(first, last)]
-            is_and = token.text == b"&&"
-        elif token.kind is Kind.WORD and tokens[i - 1].text != b".":
-            if token.text in _ENDS_SPLITTING or token.text in SET_OPERATORS:
-                return [(first, last)]
-            cases += (token.text == b"CASE") - (token.text == b"END" and cases > 0)
-            betweens += token.text == b"BETWEEN" and not cases
-            is_and = token.text == b"AND" and not cases
-            if is_and and betweens:
-                betweens -= 1
-                continue
-        else:
-            continue
-        if is_and and not cases:
-            found.append((start, i - 1))
-            start = i + 1
-    found.append((start, last))
+        text = mark(statement, i)
+        if mark(statement, i - 1) != b".":
+            text = text or word(statement, i)
+        if text in _BINDS_LESS:
+            return []
+        if text == b"CASE":
+            cases += 1
+        elif text == b"END":
+            cases = max(0, cases - 1)
+        elif text == b"BETWEEN" and not cases:
+            betweens += 1
+        elif text == b"AND" and not cases and betweens:
+            betweens -= 1
+        elif text in (b"AND", b"&&") and not cases:
+            found.append(i)
     return found
 
 
 def has_call(calls: Sequence[Call], span: Span) -> bool:
     """Whether a call stands between two tokens."""
-    return any(span[0] <= call.first and call.last <= span[1] for call in calls)
+    return next(iter(outermost(calls, *span)), None) is not None
 
 
 def free_conjuncts(statement: Statement, span: Span, calls: Sequence[Call]) -> list[Span]:
     """The conjuncts that hold no call and are the same when they are read twice."""
-    assigned = assigned_variables(statement)
+    assigns = bool(assigned_variables(statement))
     return [
         c
         for c in conjuncts(statement, *span)
         if not has_call(calls, c)
         and volatile_word(statement, *c) is None
-        and not (
-            assigned
-            and any(
-                statement.tokens[i].kind is Kind.VARIABLE for i in range(c[0], c[1] + 1)
-            )
-        )
+        and not (assigns and _has_variable(statement, c))
     ]
 
 
-def has_subquery(statement: Statement, span: Span) -> bool:
-    """Whether a SELECT stands between two tokens."""
-    return any(
-        statement.tokens[i].text == b"SELECT" and statement.tokens[i].kind is Kind.WORD
-        for i in range(span[0], span[1] + 1)
-    )
+def _has_variable(statement: Statement, span: Span) -> bool:
+    tokens = statement.tokens[span[0] : span[1] + 1]
+    return any(token.kind is Kind.VARIABLE for token in tokens)

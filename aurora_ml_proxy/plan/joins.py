@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
-from aurora_ml_proxy.plan.blocks import Block, Span, block_of, mark, word
+from aurora_ml_proxy.plan.blocks import Block, block_of
+from aurora_ml_proxy.plan.spans import Span, mark, word
 from aurora_ml_proxy.plan.tokens import Statement
 
 _JOINING = frozenset(
     b"JOIN INNER LEFT RIGHT CROSS NATURAL STRAIGHT_JOIN FULL OUTER".split()
 )
+
+OUTER_JOINS = frozenset((b"LEFT", b"RIGHT", b"FULL"))
 
 
 def on_conditions(
@@ -16,11 +19,12 @@ def on_conditions(
     """What stands behind each ON of a block's FROM."""
     first, last = block.parts[b"FROM"]
     return [
-        (i + 1, _end_of_condition(statement, i, last))
+        (i + 1, end)
         for i in range(first, last + 1)
         if word(statement, i) == b"ON"
         and mark(statement, i - 1) != b"."
-        and block_of(list(blocks), i) is block
+        and block_of(blocks, i) is block
+        and (end := _end_of_condition(statement, i, last)) > i
     ]
 
 
@@ -57,19 +61,16 @@ def _starts_join(statement: Statement, i: int) -> bool:
 
 def factors(statement: Statement, span: Span) -> list[Span]:
     """The tables of a FROM, each with its alias and hints, conditions left out."""
-    first, last = span
-    level = statement.depth[first]
     found: list[Span] = []
-    start: int | None = first
-    for i in range(first, last + 1):
-        if statement.depth[i] != level:
+    start: int | None = span[0]
+    for i in range(span[0], span[1] + 1):
+        if statement.depth[i] != statement.depth[span[0]]:
             continue
-        is_end = word(statement, i) in (b"ON", b"USING")
         is_join = _starts_join(statement, i) or mark(statement, i) == b","
-        if is_join or is_end:
+        if is_join or word(statement, i) in (b"ON", b"USING"):
             if start is not None and start < i:
                 found.append((start, i - 1))
             start = i + 1 if is_join else None
-    if start is not None and start <= last:
-        found.append((start, last))
+    if start is not None and start <= span[1]:
+        found.append((start, span[1]))
     return found

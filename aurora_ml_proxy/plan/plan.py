@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aurora_ml_proxy.functions import Function, ResultType
+from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.template import Template
 
 
@@ -125,8 +126,12 @@ class Inline:
     """It is no query: FOUND_ROWS() tells of an older one afterwards."""
     is_explained: bool
     """EXPLAIN: nothing is asked, and what is not known is NULL."""
-    casts: bool
-    """Whether CAST(… AS DOUBLE) gives a number the width of a function's result."""
+    writes_file: bool
+    """INTO OUTFILE: what a failed try has written stays."""
+    may_swallow_errors: bool
+    """MariaDB's DO gives OK and a warning for an error."""
+    dialect: Dialect
+    """Which server the answers are looked up in."""
     digest: str
 
 

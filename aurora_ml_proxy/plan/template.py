@@ -3,6 +3,7 @@
 A template is cut from the user's own text by byte span; nothing of it is generated anew.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -35,12 +36,23 @@ Edit = tuple[int, int, Template]
 
 
 def outermost(calls: Sequence[Call], first: int, last: int) -> Iterable[int]:
-    """The numbers of the calls between two tokens that are in no other call there."""
+    """The numbers of the calls between two tokens that are in no other call there.
+
+    Args:
+        calls: in the order of the text; a statement may have thousands.
+    """
     end = first
-    for index, call in enumerate(calls):
+    for index in range(bisect_left(calls, first, key=_first_of), len(calls)):
+        call = calls[index]
+        if call.first > last:
+            return
         if end <= call.first and call.last <= last:
             yield index
             end = call.last + 1
+
+
+def _first_of(call: Call) -> int:
+    return call.first
 
 
 Substitute = Callable[[int], tuple[int, Template] | None]

@@ -155,15 +155,24 @@ def add_warnings(terminator: bytes, count: int, layout: Layout) -> bytes:
     """The EOF or OK that ends a result, with `count` more warnings (65,535 at most)."""
     if not count:
         return terminator
-    if _is_eof(terminator, layout):
-        at = 1
-    else:
-        _, pos = read_lenenc(terminator, 1)
-        _, pos = read_lenenc(terminator, pos)
-        at = pos + 2
+    at = _place_of_warnings(terminator, layout)
     before = int.from_bytes(terminator[at : at + 2], "little")
     total = min(before + count, 0xFFFF)
     return terminator[:at] + total.to_bytes(2, "little") + terminator[at + 2 :]
+
+
+def _place_of_warnings(terminator: bytes, layout: Layout) -> int:
+    if _is_eof(terminator, layout):
+        return 1
+    _, pos = read_lenenc(terminator, 1)
+    _, pos = read_lenenc(terminator, pos)
+    return pos + 2
+
+
+def read_warnings(terminator: bytes, layout: Layout) -> int:
+    """The number of warnings in the EOF or OK that ends a result."""
+    at = _place_of_warnings(terminator, layout)
+    return int.from_bytes(terminator[at : at + 2], "little")
 
 
 def read_status(terminator: bytes, layout: Layout) -> int:

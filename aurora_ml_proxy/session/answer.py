@@ -115,11 +115,14 @@ class Answerer:
         self._found_rows: int | None = None
         """FOUND_ROWS() before this statement, if our question has changed it."""
 
-    async def answer(self, piece: Piece, inbox: Inbox) -> Outcome | None:
+    async def answer(
+        self, piece: Piece, inbox: Inbox, next_transaction: bytes | None = None
+    ) -> Outcome | None:
         """Answer a COM_QUERY or COM_STMT_PREPARE that names an ML function.
 
         Args:
             inbox: the upstream's stream; all commands before this one are answered.
+            next_transaction: the SET TRANSACTION statement just before this one, if any.
         Returns: None when the statement is none of ours: pass it on.
         Raises: UpstreamLost.
         """
@@ -153,12 +156,17 @@ class Answerer:
                 return await self._splice(plan, attributes, seq, inbox)
             if isinstance(plan, ViewDefinition):
                 return await self._define_view(plan, attributes, seq, inbox)
-            return await self._inline(plan, attributes, seq, inbox)
+            return await self._inline(plan, attributes, seq, inbox, next_transaction)
         except _MarkerMet as met:
-            return await self.answer_view(piece, b"", met.error, inbox)
+            return await self.answer_view(piece, b"", met.error, inbox, next_transaction)
 
     async def answer_view(
-        self, piece: Piece, front: bytes, error: Packet, inbox: Inbox
+        self,
+        piece: Piece,
+        front: bytes,
+        error: Packet,
+        inbox: Inbox,
+        next_transaction: bytes | None = None,
     ) -> Outcome:
         """Answer a COM_QUERY that has failed with a marker's error, of a view.
 
@@ -187,9 +195,16 @@ class Answerer:
             self._client.write(front)
             self._send_error(refusal, error.seq)
             return _failed(refusal)
-        return await self._view(viewed, function, attributes, seq, inbox)
+        answer = ViewAnswer(
+            *(viewed, function, self._queries, self._layout),
+            *(self._evaluate(function, inbox), self._client, seq),
+        )
+        answer.next_transaction = next_transaction
+        return await self._view(answer, viewed, _COM_QUERY + attributes, inbox)
 
-    async def pass_held(self, piece: Piece, inbox: Inbox) -> Outcome | None:
+    async def pass_held(
+        self, piece: Piece, inbox: Inbox, next_transaction: bytes | None = None
+    ) -> Outcome | None:
         """Pass on a query that may read a view, its result held back for a while.
 
         Returns: None when it is no single query: pass it on.
@@ -212,7 +227,9 @@ class Answerer:
             if markers.is_unanswered(failure.packet):
                 if not held.has_released:
                     error = Packet(failure.packet, seq)
-                    return await self.answer_view(piece, b"", error, inbox)
+                    return await self.answer_view(
+                        piece, b"", error, inbox, next_transaction
+                    )
                 too_late = UnsupportedStatement(
                     f"{markers.function_of(failure.packet)}: a view that calls it is "
                     "read behind more rows than can be held back; read it by itself"
@@ -238,16 +255,11 @@ class Answerer:
         self._views.learn(row[0] for row in rows if row[0])
 
     async def _view(
-        self, viewed: Viewed, function: str, attributes: bytes, seq: int, inbox: Inbox
+        self, answer: ViewAnswer, viewed: Viewed, front: bytes, inbox: Inbox
     ) -> Outcome:
-        evaluation = self._evaluate(function, inbox)
-        answer = ViewAnswer(
-            *(viewed, function, self._queries, self._layout),
-            *(evaluation, self._client, seq),
-        )
-        front = _COM_QUERY + attributes
+        assert self._evaluation is not None
         outcome = await self._carry_out(
-            answer, "view", viewed.digest, evaluation, front, inbox
+            answer, "view", viewed.digest, self._evaluation, front, inbox
         )
         outcome = outcome or Outcome()
         outcome.leaves_answers = answer.leaves_answers
@@ -256,7 +268,7 @@ class Answerer:
     async def forget_answers(self, inbox: Inbox) -> None:
         """Take the answers of a view out of the server. Raises: UpstreamLost."""
         with contextlib.suppress(QueryFailed):
-            await self._queries.execute(markers.FORGET, inbox=inbox)
+            await self._queries.execute(markers.FORGET, inbox)
 
     async def _define_view(
         self, definition: ViewDefinition, attributes: bytes, seq: int, inbox: Inbox
@@ -405,7 +417,12 @@ class Answerer:
         )
 
     async def _inline(
-        self, plan: Inline, attributes: bytes, seq: int, inbox: Inbox
+        self,
+        plan: Inline,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        next_transaction: bytes | None,
     ) -> Outcome | None:
         """Send the statement with the answers in it.
 
@@ -416,6 +433,7 @@ class Answerer:
             plan, self._queries, self._layout, evaluation, self._client, seq
         )
         answer.found_rows = self._found_rows
+        answer.next_transaction = next_transaction
         front = _COM_QUERY + attributes
         return await self._carry_out(
             answer, "inline", plan.digest, evaluation, front, inbox

@@ -27,6 +27,7 @@ from aurora_ml_proxy.protocol.results import (
     error_number,
     is_error,
     read_text_row,
+    read_warnings,
 )
 from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES
 from aurora_ml_proxy.session.inbox import Inbox
@@ -60,7 +61,19 @@ _FOUND_ROWS = (
 
 _MAX_FOUND_ROWS = 1_000_000
 
+_ENGINES = (
+    b"SELECT COUNT(*),COALESCE(SUM(COALESCE(e.TRANSACTIONS,'NO')<>'YES'),0) FROM "
+    b"information_schema.TABLES t LEFT JOIN information_schema.ENGINES e "
+    b"ON t.ENGINE=e.ENGINE WHERE t.TABLE_NAME IN (%b) AND t.TABLE_SCHEMA NOT IN "
+    b"('information_schema','performance_schema','mysql','sys') LIMIT 1"
+)
+"""How many tables have these names, and how many of them undo nothing; a view is one,
+for nobody knows what is behind it."""
+
 _ER_DATA_OUT_OF_RANGE = 1690
+
+_ERROR_HEAD_BYTES = 9
+"""Of an ERR packet: 0xFF, the number, the SQLSTATE behind a #."""
 
 _MISSING = str(MISSING).encode()
 
@@ -76,7 +89,9 @@ class _Progress:
     """How far the harvests have got."""
 
     levels: list[int]
-    """Which query of each harvest is used; behind the last one: none works."""
+    """Which query of each harvest is tried first; behind the last one: none is left."""
+    working: list[int | None]
+    """Which query of each harvest has worked last."""
     grown: int = 0
     """How often the prefix was doubled."""
     is_prefix_done: bool = True
@@ -108,10 +123,13 @@ class InlineAnswer:
         self._has_released = False
         self.found_rows: int | None = None
         """FOUND_ROWS() before the statement, when the statement leaves it alone."""
+        self.next_transaction: bytes | None = None
+        """The SET TRANSACTION statement that was for this statement's transaction."""
         self._has_failures = False
         """Whether a query of ours has left an error for SHOW WARNINGS."""
         self._known = [KnownAnswers() for _ in range(plan.known_sets)]
-        self._progress = _Progress([0] * len(plan.harvests))
+        count = len(plan.harvests)
+        self._progress = _Progress([0] * count, [None] * count)
         self._function = plan.calls[0].function.name
 
     @property
@@ -144,13 +162,15 @@ class InlineAnswer:
             await self._restore(inbox)
             if await self._send(front, inbox):
                 return
+            if self._plan.writes_file:
+                raise self._give_up()  # a second try would find the file
             if self._plan.changes_data:
                 await self._check_engines(inbox)
-            progress.grown += self._plan.has_check
+            if self._plan.has_check and not progress.is_prefix_done:
+                progress.grown += 1
 
     def _give_up(self) -> ProxyError:
-        harvests = zip(self._plan.harvests, self._progress.levels, strict=True)
-        if any(level >= len(harvest.queries) for harvest, level in harvests):
+        if None in self._progress.working:
             return UnsupportedStatement(
                 f"{self._function}: the texts that a call needs cannot be read before "
                 "the statement runs; put them into a column or a variable first"
@@ -172,22 +192,31 @@ class InlineAnswer:
 
     async def _harvest(self, index: int, inbox: Inbox) -> None:
         """One harvest, by the first query that the upstream understands."""
-        harvest = self._plan.harvests[index]
-        levels = self._progress.levels
-        while levels[index] < len(harvest.queries):
-            query = harvest.queries[levels[index]]
-            if self._depends_on_pending(query.sql):
-                await self._settle(inbox)
-            try:
-                await self._read(harvest, query, inbox)
+        queries = self._plan.harvests[index].queries
+        levels, working = self._progress.levels, self._progress.working
+        while levels[index] < len(queries):
+            if await self._try_query(index, queries[levels[index]], inbox):
+                working[index] = levels[index]
                 return
-            except QueryFailed as failure:
-                errno = error_number(failure.packet)
-                if errno in _ENDS_STATEMENT:
-                    raise
-                self._has_failures = True
-                log.debug("harvest %d.%d: error %d", index, levels[index], errno)
             levels[index] += 1
+        if (last := working[index]) is not None:
+            # Rows may have come since; and what other calls give may be known by now.
+            await self._try_query(index, queries[last], inbox)
+
+    async def _try_query(self, index: int, query: Query, inbox: Inbox) -> bool:
+        """Whether the upstream understands a query; its rows are then asked about."""
+        if self._depends_on_pending(query.sql):
+            await self._settle(inbox)
+        try:
+            await self._read(self._plan.harvests[index], query, inbox)
+        except QueryFailed as failure:
+            errno = error_number(failure.packet)
+            if errno in _ENDS_STATEMENT:
+                raise
+            self._has_failures = True
+            log.debug("harvest %d: error %d", index, errno)
+            return False
+        return True
 
     def _depends_on_pending(self, template: Template) -> bool:
         open_sets = {known for known, _, _ in self._progress.pending}
@@ -221,7 +250,7 @@ class InlineAnswer:
         rows = 0
         has_ended = False
         sips = False
-        while not has_ended:
+        while True:
             has_room = failure is not None or not self._evaluation.is_saturated
             payloads = inbox.payloads() if has_room or sips else []
             sips = False
@@ -267,8 +296,8 @@ class InlineAnswer:
     def _check_batch_sizes(
         self, harvest: Harvest, query: Query, definitions: list[ColumnDefinition]
     ) -> None:
-        if query.is_packed:
-            return
+        if query.is_packed or not definitions:
+            return  # the session may have turned definitions off
         columns = definitions[-query.width :]
         for asked in harvest.asked:
             at = asked.batch_size_column
@@ -335,7 +364,7 @@ class InlineAnswer:
             return True
         has_more = False
         for index, harvest in enumerate(self._plan.harvests):
-            if progress.levels[index] < len(harvest.queries) - 1:
+            if progress.levels[index] < len(harvest.queries):
                 progress.levels[index] += 1
                 has_more = True
         return has_more
@@ -348,6 +377,12 @@ class InlineAnswer:
             # A statement without tables does not clear what SHOW WARNINGS shows.
             await self._queries.rows(_CLEARS_WARNINGS, inbox)
             self._has_failures = False
+        await self._restore_found_rows(inbox)
+        if self.next_transaction is not None:
+            # The harvest was the next transaction; say it again for the statement's.
+            await self._queries.execute(self.next_transaction, inbox)
+
+    async def _restore_found_rows(self, inbox: Inbox) -> None:
         if self.found_rows is None or self.found_rows > _MAX_FOUND_ROWS:
             return
         sql = b"SELECT 1 LIMIT 0"
@@ -357,7 +392,10 @@ class InlineAnswer:
         try:
             await self._queries.rows(sql, inbox)
         except QueryFailed as failure:
-            log.debug("FOUND_ROWS() is lost: error %d", error_number(failure.packet))
+            errno = error_number(failure.packet)
+            if errno in _ENDS_STATEMENT:
+                raise
+            log.debug("FOUND_ROWS() is lost: error %d", errno)
 
     async def _send(self, front: bytes, inbox: Inbox) -> bool:
         """Send the statement; whether it found every answer.
@@ -367,6 +405,8 @@ class InlineAnswer:
         plan = self._plan
         sql = render(plan, plan.statement, self._known, is_strict=not plan.is_explained)
         await self._queries.check_length(sql, self._function, inbox)
+        if self._evaluation.failure is not None:
+            raise self._evaluation.failure  # KILL has met a question of ours
         passed = self.passed = PassedResult(
             self._layout, self._seq, plan.described, has_check=plan.has_check
         )
@@ -378,15 +418,39 @@ class InlineAnswer:
             if passed.held_bytes > HELD_BYTES or self._has_released:
                 self._release()
         if passed.error is None:
+            if plan.may_swallow_errors and await self._has_swallowed(inbox):
+                self._has_failures = True
+                return False
             self._release()
             return True
-        if is_missing(passed.error):
-            if self._has_released:
+        if await self._is_missing(passed.error, inbox):
+            if self._has_released or passed.is_changed:
+                self._release()
                 raise self._give_up()
             self._has_failures = True
             return False
         self._release()
         raise QueryFailed(passed.error)
+
+    async def _is_missing(self, packet: bytes, inbox: Inbox) -> bool:
+        """Whether an ERR packet says that an answer is not in the statement."""
+        if error_number(packet) != _ER_DATA_OUT_OF_RANGE:
+            return False
+        if len(packet) > _ERROR_HEAD_BYTES + 1:
+            return _MISSING in packet
+        # In a wide character set both servers end the message at the first NUL.
+        return await self._warns_of_missing(inbox)
+
+    async def _has_swallowed(self, inbox: Inbox) -> bool:
+        """Whether an OK hides that an answer is missing: MariaDB's DO ignores errors."""
+        assert self.passed.terminator is not None
+        if not read_warnings(self.passed.terminator, self._layout):
+            return False
+        return await self._warns_of_missing(inbox)
+
+    async def _warns_of_missing(self, inbox: Inbox) -> bool:
+        rows = await self._queries.rows(b"SHOW WARNINGS", inbox)
+        return any(_MISSING in (row[2] or b"").replace(b"\0", b"") for row in rows)
 
     def _release(self) -> None:
         """Give the client what is held back; from now on it has seen something."""
@@ -394,23 +458,19 @@ class InlineAnswer:
         self._client.write(self.passed.take())
 
     async def _check_engines(self, inbox: Inbox) -> None:
-        """A statement that failed half way is sent again only where that undid it."""
+        """A statement that failed half way is sent again only where that undid it.
+
+        A temporary table is in no list of tables: where none is known, nobody knows.
+        """
         if not self._plan.tables:
             return
         names = b",".join(
             b"CONVERT(X'%b' USING utf8mb4)" % name.hex().encode()
             for name in self._plan.tables
         )
-        sql = (
-            b"SELECT COUNT(*) FROM information_schema.TABLES t JOIN "
-            b"information_schema.ENGINES e ON t.ENGINE=e.ENGINE WHERE t.TABLE_NAME IN "
-            b"(%b) AND COALESCE(e.TRANSACTIONS,'NO')<>'YES' LIMIT 1" % names
+        rows = await self._queries.rows(_ENGINES % names, inbox)
+        known, undoing_nothing = (
+            int((value or b"0").replace(b"\0", b"")) for value in rows[0]
         )
-        rows = await self._queries.rows(sql, inbox)
-        if rows[0][0] != b"0":
+        if not known or undoing_nothing:
             raise self._give_up()
-
-
-def is_missing(packet: bytes) -> bool:
-    """Whether an ERR packet says that an answer is not in the statement."""
-    return error_number(packet) == _ER_DATA_OUT_OF_RANGE and _MISSING in packet

@@ -1,9 +1,9 @@
 """Queries of the proxy's own, on the connection that a client's statement came from."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
-from aurora_ml_proxy.errors import MalformedPacket, StatementTooLong, UpstreamLost
+from aurora_ml_proxy.errors import StatementTooLong, UpstreamLost
 from aurora_ml_proxy.protocol.attributes import NO_ATTRIBUTES
 from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.results import (
@@ -73,18 +73,25 @@ class Queries:
         await self.read_definitions(inbox)
         return [row async for row in self._read_rows(inbox)]
 
+    async def execute(self, sql: bytes, inbox: Inbox) -> None:
+        """A statement that gives no rows. Raises: QueryFailed, UpstreamLost."""
+        self.send(sql)
+        await self.read_ok(inbox)
+
     async def read_ok(self, inbox: Inbox) -> None:
         """The end of a statement without rows. Raises: QueryFailed, UpstreamLost."""
         packet = await _next(inbox)
         if is_error(packet):
             raise QueryFailed(packet)
 
-    async def execute(self, *statements: bytes, inbox: Inbox) -> None:
-        """Run statements that give no rows. Raises: QueryFailed, UpstreamLost."""
+    async def execute_all(self, statements: Iterable[bytes], inbox: Inbox) -> None:
+        """Statements without rows, sent at once. Raises: QueryFailed, UpstreamLost."""
+        sent = 0
         for sql in statements:
             self.send(sql)
+            sent += 1
         failure: QueryFailed | None = None
-        for _ in statements:
+        for _ in range(sent):
             try:
                 await self.read_ok(inbox)
             except QueryFailed as failed:
@@ -132,8 +139,3 @@ async def next_payloads(inbox: Inbox) -> list[bytes]:
         await inbox.until_woken()
     await asyncio.sleep(0)  # the other connections' turn
     return payloads
-
-
-def refused(what: str) -> MalformedPacket:
-    """The upstream does not answer a question that every server answers."""
-    return MalformedPacket(f"the upstream refuses to name its {what}")

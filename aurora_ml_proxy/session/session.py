@@ -73,9 +73,15 @@ _KILL = re.compile(
     rb"kill\s+(?:hard\s+|soft\s+)?(?:connection\s+|query\s+)?(\d{1,20})", re.IGNORECASE
 )
 
+_SET = (b"set ", b"set\n", b"set\t", b" set", b"\nset")
+
 MAX_KILL_BYTES = 200
 """A longer statement is no KILL; a regular expression over spaces is quadratic."""
 
+
+_SET_TRANSACTION = re.compile(rb"\s*set\s+transaction\s", re.IGNORECASE)
+"""SET TRANSACTION without SESSION or GLOBAL is for the next transaction only, and the
+proxy's own queries must not be that."""
 
 _QUIT = write_packet(bytes((Commands.COM_QUIT,)), 0)
 
@@ -144,8 +150,12 @@ class Session:
         self._client_inbox: Inbox | None = None
         self._upstream_inbox: Inbox | None = None
         self._last = Outcome()
+        self._starts_transaction: tuple[bytes, bytes | None] = (b"", None)
+        """A statement, and the SET TRANSACTION that was for its transaction."""
         self._sent = b""
         """The last command, as it came, when it is a statement that was passed on."""
+        self._next_transaction: bytes | None = None
+        """The SET TRANSACTION statement that the next transaction obeys."""
         self._upstream_has_ended = False
         self._is_draining = False
 
@@ -259,8 +269,13 @@ class Session:
         return (
             self._names.may_match(statement)
             or self._context.views.may_match(statement)
-            or (self._last.warning_count > 0)
             or self._last.leaves_answers
+            or self._last.warning_count > 0
+            or self._next_transaction is not None
+            or (
+                statement[:4].lower() in _SET
+                and _SET_TRANSACTION.match(statement) is not None
+            )
             or (
                 bool(self._context.answering)
                 and len(statement) <= MAX_KILL_BYTES
@@ -287,6 +302,7 @@ class Session:
                 return
             if piece.command in _CLEARS_WARNINGS:
                 self._last = Outcome(leaves_answers=self._last.leaves_answers)
+                self._next_transaction = None
             if response is Response.STREAM:
                 self._follower.is_blind = True
             self._follower.expect(response)
@@ -387,20 +403,28 @@ class Session:
             await self._answerer.forget_answers(inbox)
             self._last.leaves_answers = False
         outcome: Outcome | None = None
+        next_transaction, self._next_transaction = self._next_transaction, None
         names_function = self._names.may_match(sql)
-        if names_function or self._context.views.may_match(sql):
+        if _SET_TRANSACTION.match(sql):
+            self._next_transaction = sql
+        elif names_function or self._context.views.may_match(sql):
             self._context.answering.add(self)
             try:
                 if names_function:
-                    outcome = await self._answerer.answer(piece, inbox)
+                    outcome = await self._answerer.answer(piece, inbox, next_transaction)
                 else:
-                    outcome = await self._answerer.pass_held(piece, inbox)
+                    outcome = await self._answerer.pass_held(
+                        piece, inbox, next_transaction
+                    )
             finally:
                 self._context.answering.discard(self)
+        elif sql[:4].lower() in _SET:
+            self._next_transaction = next_transaction  # it starts no transaction
         if outcome is None:
             if not keeps_warnings(sql):
                 self._last = Outcome(leaves_answers=self._last.leaves_answers)
             self._pass_on(piece)
+            self._starts_transaction = piece.raw, next_transaction
             return
         self._last = outcome
         if outcome.status is not None:
@@ -448,10 +472,14 @@ class Session:
             front: what has come before the error.
         """
         piece = _read_piece(self._sent)
+        is_first = self._sent is self._starts_transaction[0]
+        next_transaction = self._starts_transaction[1] if is_first else None
         inbox = self._pull_upstream()
         self._context.answering.add(self)
         try:
-            self._last = await self._answerer.answer_view(piece, front, error, inbox)
+            self._last = await self._answerer.answer_view(
+                piece, front, error, inbox, next_transaction
+            )
         finally:
             self._context.answering.discard(self)
         if self._last.status is not None:
@@ -478,6 +506,7 @@ class Session:
         self._client_inbox = client = Inbox(self._client, 1, MAX_LOGIN_PACKET_BYTES)
         client.feed(self._splitter.take_rest())
         self._last = Outcome()
+        self._next_transaction = None
         check_change_user(self._login_policy, self._login.legs, piece.raw[4:])
         self._upstream.write(piece.raw)
         answer = await carry_out(

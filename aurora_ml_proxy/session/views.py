@@ -6,6 +6,8 @@ markers note what they do not find; then, with every answer set, the statement i
 There a marker that misses an answer makes it fail, with nothing changed.
 """
 
+import contextlib
+
 from aurora_ml_proxy.catalog import markers
 from aurora_ml_proxy.errors import (
     ProxyError,
@@ -104,20 +106,20 @@ class DefinitionAnswer:
         can_say_so = self._dialect.is_mariadb or (
             self._dialect.version >= _KNOWS_IF_NOT_EXISTS
         )
-        await self._queries.execute(markers.BEFORE_CREATE, inbox=inbox)
+        await self._queries.execute(markers.BEFORE_CREATE, inbox)
         try:
             for function in missing:
                 await self._create(
                     markers.create_marker(function, if_not_exists=can_say_so), inbox
                 )
         except QueryFailed:
-            await self._queries.execute(markers.AFTER_CREATE, inbox=inbox)
+            await self._queries.execute(markers.AFTER_CREATE, inbox)
             raise
-        await self._queries.execute(markers.AFTER_CREATE, inbox=inbox)
+        await self._queries.execute(markers.AFTER_CREATE, inbox)
 
     async def _create(self, sql: bytes, inbox: Inbox) -> None:
         try:
-            await self._queries.execute(sql, inbox=inbox)
+            await self._queries.execute(sql, inbox)
         except QueryFailed as failure:
             if error_number(failure.packet) != _ER_SP_ALREADY_EXISTS:
                 raise
@@ -145,6 +147,8 @@ class ViewAnswer:
         self._evaluation = evaluation
         self._client = client
         self._seq = seq
+        self.next_transaction: bytes | None = None
+        """The SET TRANSACTION statement that was for this statement's transaction."""
         self._has_released = False
         self._answers: dict[int, Sentiment | None] = {}
         self._budget = FIRST_BUDGET
@@ -239,7 +243,7 @@ class ViewAnswer:
         longest = max(statements, key=len)
         await self._queries.check_length(longest, self._function, inbox)
         start = markers.start_statement(budget)
-        await self._queries.execute(*statements, start, inbox=inbox)
+        await self._queries.execute_all([*statements, start], inbox)
 
     async def _learn(self, inbox: Inbox) -> bool:
         """Ask about the texts that the markers have noted; whether there were any new."""
@@ -285,6 +289,11 @@ class ViewAnswer:
             await self._queries.rows(_CLEARS_WARNINGS, inbox)
         await self._set_answers(0, inbox)
         passed = self.passed = PassedResult(self._layout, self._seq)
+        if self.next_transaction is not None:
+            # What has run so far was the next transaction; say it again. With autocommit
+            # off that transaction is still open, as it was asked for: error 1568.
+            with contextlib.suppress(QueryFailed):
+                await self._queries.execute(self.next_transaction, inbox)
         self._queries.send(self._viewed.statement, front)
         while not passed.has_ended:
             while self._has_released and self._client.is_full:

@@ -17,9 +17,12 @@ _HASH_DIGITS = 15
 """Hex digits of SHA-256 that find a text: 60 bits fit a BIGINT. Two of a million texts
 share them once in two million statements."""
 
-_FANOUT_BITS = 5
-_LEAF = 48
-"""A bucket of more texts is cut into 2**_FANOUT_BITS."""
+_FEW = 32
+"""So many texts are compared one after the other: their hash is computed once."""
+
+
+_CASTS_AS_DOUBLE = 80017
+"""The MySQL that has CAST(… AS DOUBLE) first."""
 
 
 class KnownAnswers:
@@ -79,91 +82,100 @@ class _Renderer:
         key = self.text(call.key, is_strict=is_strict)
         answers = self._known[call.known].answers
         failing = b"EXP(%d+LENGTH(%b))" % (MISSING, key)
+        otherwise = failing if is_strict else b"NULL"
+        number = self._hash(key)
         # No space in front: behind two dashes it would start a comment.
         if call.function.result is ResultType.SCORE:
-            found = _scores(key, answers, failing if is_strict else b"NULL")
-            # MariaDB's CAST has the width of a function's DOUBLE; MySQL's has not.
-            return b"CAST(%b AS DOUBLE) " % found if self._plan.casts else found + b" "
-        otherwise = b"LEFT(%b,8)" % failing if is_strict else b"NULL"
-        return _labels(key, answers, otherwise) + b" "
+            found = _scores(number, answers, otherwise)
+            # CAST has the width of a function's DOUBLE, at least in MariaDB.
+            dialect = self._plan.dialect
+            if dialect.is_mariadb or dialect.version >= _CASTS_AS_DOUBLE:
+                return b"CAST(%b AS DOUBLE) " % found
+            return b"(%b+0e0) " % found
+        return _labels(number, answers, otherwise) + b" "
+
+    def _hash(self, key: bytes) -> bytes:
+        """The server's expression for `hash_of`. SHA2 is the one hash MySQL 9 kept."""
+        digits = b"LEFT(SHA2(CONVERT(%b USING utf8mb4),256),%d)" % (key, _HASH_DIGITS)
+        if self._plan.dialect.is_mariadb:
+            return b"CAST(CONV(%b,16,10) AS SIGNED)" % digits
+        # MySQL's CONV writes ASCII, and calls it utf16 when collation_connection is.
+        digits = b"CAST(CONV(CONVERT(%b USING latin1),16,10) AS BINARY)" % digits
+        return b"CAST(REPLACE(%b,X'00',X'') AS SIGNED)" % digits
 
     def _unknown(self, index: int) -> bytes:
         call: InlineCall = self._plan.calls[index]
         key = self.text(call.key, is_strict=False)
         answers = self._known[call.known].answers
         # NOT IN of NULL is NULL, and a text that is NULL is known to give NULL.
-        return b"(COALESCE(%b NOT IN (%b),0))" % (_hash(key), _listed(answers or [-1]))
-
-
-def _hash(key: bytes) -> bytes:
-    """The server's expression for `hash_of`. SHA2 is the one hash that MySQL 9 kept."""
-    return b"CAST(CONV(LEFT(SHA2(CONVERT(%b USING utf8mb4),256),%d),16,10) AS SIGNED)" % (
-        key,
-        _HASH_DIGITS,
-    )
+        return b"(COALESCE(%b NOT IN (%b),0))" % (
+            self._hash(key),
+            _listed(answers or [-1]),
+        )
 
 
 def _listed(numbers: Iterable[int]) -> bytes:
     return b",".join(b"%d" % number for number in numbers)
 
 
-def _hex(label: str) -> bytes:
-    return b"_utf8mb4 X'%b'" % label.encode().hex().upper().encode()
+_LABELS = ("POSITIVE", "NEGATIVE", "NEUTRAL", "MIXED")
+
+_CHOICES = b",".join(
+    b"_utf8mb4 X'%b'" % text.encode().hex().upper().encode()
+    for text in (*_LABELS, "\u00e9")
+)
+"""What ELT chooses from. The last is never chosen: of ASCII letters alone the servers
+would convert what they refuse a function's result."""
 
 
-_TYPE = b"_utf8mb4 X'%b'" % ("\u00e9" * 8).encode().hex().upper().encode()
-"""An answer that no text has gives the expression its type: VARCHAR(8) of any letters.
-Of ASCII letters alone the servers would convert what they refuse a function's result."""
-
-
-def _labels(key: bytes, answers: dict[int, Sentiment | None], otherwise: bytes) -> bytes:
-    by_label: dict[str, list[int]] = {}
-    nulls = []
-    for number, answer in sorted(answers.items(), key=lambda pair: pair[0]):
-        if answer is None:
-            nulls.append(number)
-        else:
-            by_label.setdefault(answer.label, []).append(number)
-    parts = [b"CASE WHEN LENGTH(%b)<0 THEN %b" % (key, _TYPE)]
-    for label, numbers in sorted(by_label.items()):
-        then = (_hash(key), _listed(numbers), _hex(label))
-        parts.append(b" WHEN %b IN (%b) THEN %b" % then)
-    if nulls:
-        parts.append(b" WHEN %b IN (%b) THEN NULL" % (_hash(key), _listed(nulls)))
-    parts.append(b" ELSE %b END" % otherwise)
-    return b"".join(parts)
-
-
-def _scores(key: bytes, answers: dict[int, Sentiment | None], otherwise: bytes) -> bytes:
-    cells = sorted(
-        (number, _double(answer.confidence) if answer else b"NULL")
-        for number, answer in answers.items()
-    )
-    cells = [(-1, b"0e0"), *cells]
-    return _tree(_hash(key), cells, otherwise, 4 * _HASH_DIGITS)
-
-
-def _double(value: float) -> bytes:
-    """A literal that both servers read as exactly this DOUBLE, and not as a DECIMAL."""
-    text = repr(value)
-    return (text if "e" in text else text + "e0").encode()
-
-
-def _tree(
-    number: bytes, cells: list[tuple[int, bytes]], otherwise: bytes, bits: int
+def _labels(
+    number: bytes, answers: dict[int, Sentiment | None], otherwise: bytes
 ) -> bytes:
-    """CASE over the hash, by its next bits where there are many."""
-    if len(cells) <= _LEAF or bits <= _FANOUT_BITS:
-        whens = b"".join(b" WHEN %d THEN %b" % cell for cell in cells)
-        return b"CASE %b%b ELSE %b END" % (number, whens, otherwise)
-    shift = bits - _FANOUT_BITS
-    buckets: dict[int, list[tuple[int, bytes]]] = {}
-    for cell in cells:
-        bucket = cell[0] >> shift & ((1 << _FANOUT_BITS) - 1) if cell[0] >= 0 else 0
-        buckets.setdefault(bucket, []).append(cell)
+    """ELT of the number of the label; 0 is NULL."""
+    if len(answers) <= _FEW:
+        cells = [(n, b"%d" % _choice(answer)) for n, answer in sorted(answers.items())]
+        return b"ELT(%b,%b)" % (_case(number, cells, otherwise), _CHOICES)
+    by_choice: dict[int, list[int]] = {}
+    for n, answer in sorted(answers.items()):
+        by_choice.setdefault(_choice(answer), []).append(n)
+    longest_first = sorted(by_choice.items(), key=lambda pair: -len(pair[1]))
     whens = b"".join(
-        b" WHEN %d THEN %b" % (bucket, _tree(number, found, otherwise, shift))
-        for bucket, found in sorted(buckets.items())
+        b" WHEN %b IN (%b) THEN %d" % (number, _listed(numbers), choice)
+        for choice, numbers in longest_first
     )
-    masked = b"(%b>>%d)&%d" % (number, shift, (1 << _FANOUT_BITS) - 1)
-    return b"CASE %b%b ELSE %b END" % (masked, whens, otherwise)
+    return b"ELT(CASE%b ELSE %b END,%b)" % (whens, otherwise, _CHOICES)
+
+
+def _choice(answer: Sentiment | None) -> int:
+    return 0 if answer is None else 1 + _LABELS.index(answer.label)
+
+
+def _scores(
+    number: bytes, answers: dict[int, Sentiment | None], otherwise: bytes
+) -> bytes:
+    """CASE; of many texts a bucket each _FEW of them, which ELT finds by the hash."""
+    cells = [(n, _double(answer)) for n, answer in sorted(answers.items())]
+    if len(cells) <= _FEW:
+        return _case(number, cells, otherwise)
+    bits = (len(cells) // _FEW).bit_length()
+    shift = 4 * _HASH_DIGITS - bits
+    buckets: list[list[tuple[int, bytes]]] = [[] for _ in range(1 << bits)]
+    for cell in cells:
+        buckets[cell[0] >> shift].append(cell)
+    parts = b",".join(_case(number, bucket, otherwise) for bucket in buckets)
+    return b"ELT(1+(%b>>%d),%b)" % (number, shift, parts)
+
+
+def _case(number: bytes, cells: list[tuple[int, bytes]], otherwise: bytes) -> bytes:
+    if not cells:
+        return b"CASE WHEN %b IS NULL THEN NULL ELSE %b END" % (number, otherwise)
+    whens = b"".join(b" WHEN %d THEN %b" % cell for cell in cells)
+    return b"CASE %b%b ELSE %b END" % (number, whens, otherwise)
+
+
+def _double(answer: Sentiment | None) -> bytes:
+    """A literal that both servers read as exactly this DOUBLE, and not as a DECIMAL."""
+    if answer is None:
+        return b"NULL"
+    text = repr(answer.confidence)
+    return (text if "e" in text else text + "e0").encode()

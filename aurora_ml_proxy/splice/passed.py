@@ -128,6 +128,8 @@ class PassedResult:
             raise MalformedPacket("the upstream asks for a file")
         count, follows = read_column_count(payload, self._layout)
         self._columns = count - self._has_check
+        if self._columns < 1:
+            raise MalformedPacket("a result set without columns")
         self._index = 0
         self._hold(write_column_count(self._columns, payload))
         self._left = count if follows else 0

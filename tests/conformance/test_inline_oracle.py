@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from support.inline_corpus import Case, read_corpus
-from support.inline_oracle import Shown, choose_for, run_side, summary
+from support.inline_differences import summary
+from support.inline_oracle import Shown, choose_for, run_side
 from support.inline_run import unannounced
 from support.inline_sessions import SESSIONS
 from support.inline_tables import Tables

@@ -25,7 +25,7 @@ from support.shrink import shrink
 STATEMENTS = int(os.environ.get("AURORA_RANDOM_STATEMENTS", "150"))
 FIRST_SEED = int(os.environ.get("AURORA_RANDOM_SEED", "1"))
 SHRINKS = os.environ.get("AURORA_RANDOM_SHRINK", "1") != "0"
-MOST_REPORTED = 10
+MOST_REPORTED = int(os.environ.get("AURORA_RANDOM_REPORTED", "10"))
 
 pytestmark = [pytest.mark.mysql, pytest.mark.timeout(120 + STATEMENTS)]
 

@@ -231,6 +231,7 @@ def test_a_view_is_read_by_statements_that_write(made: Places) -> None:
         "SET sql_mode = ''",
         "SET timestamp = 1700000000",
         "SET sql_select_limit = 2",
+        "SET TRANSACTION READ ONLY",
         "SET NAMES gbk",
     ],
 )

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import pytest
 from support.fake_server import FakeServer, Script, fake_server
 from support.fakes import AWS_ENVIRONMENT, Fake, start_fake, stop_fake
-from support.proxies import start_proxy, stop_proxy
+from support.inline_faults import Session, create_texts
+from support.proxies import Proxy, start_proxy, stop_proxy
+from support.servers import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +67,43 @@ def fake(_fake_service: Fake, monkeypatch: pytest.MonkeyPatch) -> Fake:
         monkeypatch.setenv(name, value)
     _fake_service.reset()
     return _fake_service
+
+
+@pytest.fixture(scope="session")
+def asking(
+    tmp_path_factory: pytest.TempPathFactory, _fake_service: Fake
+) -> Iterator[Callable[..., Proxy]]:
+    """`asking(server, **sentiment)`: a proxy that asks the fake Comprehend, one for all
+    tests with the same settings."""
+    proxies: dict[tuple[object, ...], Proxy] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in AWS_ENVIRONMENT.items():
+            patch.setenv(name, value)
+
+        def get(server: Server, **sentiment: object) -> Proxy:
+            key = (server.kind, *sorted(sentiment.items()))
+            if key not in proxies:
+                settings = _fake_service.settings(**sentiment)
+                directory = tmp_path_factory.mktemp("proxy")
+                proxies[key] = start_proxy(server, settings, directory)
+            return proxies[key]
+
+        yield get
+        for proxy in proxies.values():
+            stop_proxy(proxy)
+
+
+@pytest.fixture(params=["mariadb10", "mysql9"])
+def texts(
+    request: pytest.FixtureRequest,
+    get_server: Callable[[str], Server],
+    asking: Callable[..., Proxy],
+    fake: Fake,
+) -> Iterator[Callable[..., Session]]:
+    """`texts(**options)`: a session behind the proxy, with sixty texts in a table."""
+    server = get_server(request.param)
+    create_texts(server)
+    with ExitStack() as stack:
+        yield lambda **sentiment: stack.enter_context(
+            Session(server, asking(server, **sentiment), fake)
+        )

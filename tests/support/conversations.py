@@ -180,7 +180,7 @@ def _result(draw: DrawFn, shape: Shape, more: bool) -> tuple[list[bytes], bool]:
 
 
 @st.composite
-def _results(draw: DrawFn, shape: Shape) -> list[bytes]:
+def results(draw: DrawFn, shape: Shape) -> list[bytes]:
     payloads: list[bytes] = []
     for left in reversed(range(draw(st.integers(1, 3)))):
         result, failed = draw(_result(shape, more=bool(left)))
@@ -333,10 +333,10 @@ def exchanges(draw: DrawFn, shape: Shape) -> Exchange:
                 st.sampled_from([b"\0\1", b"\1\1\1\1\6\0\1a", b"\1\1\0\1\x99"])
             )
         command = b"\x03" + attributes + draw(statements)
-        return draw(_asked(command, _results(shape)))
+        return draw(_asked(command, results(shape)))
     if kind == 4:
         command = bytes((draw(st.sampled_from(RESULTS)),)) + b"\1\0\0\0\0" + tail
-        return draw(_asked(command, _results(shape)))
+        return draw(_asked(command, results(shape)))
     if kind == 5:
         return draw(_asked(b"\x17\1\0\0\0\1" + tail, _cursor(shape)))
     if kind == 6:

@@ -1,8 +1,13 @@
 """The corpus of statements with ML calls in any position: files of inline/*.sql.
 
 In: the files. Out: cases, each of one or more steps. A file is a section, a paragraph
-is a case; a line that ends in `;;` ends a step. Lines of `#` are comments, and some of
-them marks: `# only mysql`, `# only mariadb`, `# error`, `# error mariadb10 mysql`.
+is a case; a line that ends in `;;` ends a step, /*other*/ before a step has another
+session run it, and behind /*quiet*/ nothing is asked before the next step. Lines of
+`#` are comments, and some of them marks: `# only mysql`, `# only mariadb`, `# error`,
+`# error mariadb10 mysql`, `# refused` for an error that each side words by itself,
+`# proxy refuses` where the proxy may have an error of its own instead, and
+`# may differ: rows` or `# may differ mysql: column length, counts` for fields that are
+not compared.
 """
 
 import re
@@ -14,10 +19,19 @@ from support.oracle import expand
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "sql" / "inline"
 
-_MARK = re.compile(r"# (only|error)((?: (?:mysql|mariadb)\d*)*)$")
+ELSEWHERE = "/*other*/"
+"""What a step begins with that another session runs."""
+
+QUIET = "/*quiet*/"
+"""What a step begins with that the next follows directly: nothing is asked in between."""
+
+_MARK = re.compile(
+    r"# (only|error|refused|proxy refuses|may differ)((?: (?:mysql|mariadb)\d*)*)"
+    r"(?:: ([a-z_, ]+))?$"
+)
 
 _WRITES = re.compile(
-    r"\b(INSERT|REPLACE|UPDATE|DELETE|CREATE|DROP|CALL|OUTFILE|DUMPFILE|LOAD|TRUNCATE)\b",
+    r"\b(INSERT|REPLACE|UPDATE|DELETE|CREATE|ALTER|DROP|CALL|OUTFILE|DUMPFILE|LOAD|TRUNCATE)\b",
     re.IGNORECASE,
 )
 
@@ -35,6 +49,12 @@ class Case:
     """The kinds of server that have it; all without any."""
     errors: tuple[str, ...] = ()
     """The kinds of server that refuse it; the empty string stands for all."""
+    refused: bool = False
+    """Whether the error need not be the same on both sides."""
+    proxy_refuses: bool = False
+    """Whether the proxy may have an error of its own."""
+    ignored: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
+    """Kinds of server, and the fields that are not compared there."""
 
     @property
     def name(self) -> str:
@@ -51,10 +71,18 @@ class Case:
     def fails_on(self, kind: str) -> bool:
         return kind.startswith(self.errors) if self.errors else False
 
+    def may_differ(self, kind: str) -> set[str]:
+        return {
+            field
+            for kinds, fields in self.ignored
+            if kind.startswith(kinds)
+            for field in fields
+        }
+
 
 def read_section(path: Path) -> list[Case]:
     """The cases of one file."""
-    cases = []
+    cases: list[Case] = []
     lines = path.read_text("utf-8").split("\n")
     start = 0
     for end in range(len(lines) + 1):
@@ -91,11 +119,15 @@ def _is_meant(case: Case, word: str) -> bool:
 
 
 def _read_case(section: str, number: int, line: int, paragraph: list[str]) -> Case:
-    marks: dict[str, tuple[str, ...]] = {"only": (), "error": ()}
+    marks: dict[str, tuple[str, ...]] = {}
+    ignored = []
     text = []
     for content in paragraph:
         if mark := _MARK.match(content):
-            marks[mark[1]] = tuple(mark[2].split()) or ("",)
+            kinds = tuple(mark[2].split()) or ("",)
+            marks[mark[1]] = marks.get(mark[1], ()) + kinds
+            if mark[3]:
+                ignored.append((kinds, tuple(mark[3].split(", "))))
         elif not content.startswith("#"):
             text.append(content)
     steps = re.split(r";;[ \t]*\n", "\n".join([*text, ""]))
@@ -104,6 +136,9 @@ def _read_case(section: str, number: int, line: int, paragraph: list[str]) -> Ca
         number,
         line,
         tuple(expand(step.strip("\n")) for step in steps if step.strip()),
-        marks["only"],
-        marks["error"],
+        marks.get("only", ()),
+        marks.get("error", ()) + marks.get("refused", ()),
+        "refused" in marks,
+        "proxy refuses" in marks,
+        tuple(ignored),
     )

@@ -6,9 +6,9 @@
     run "SELECT COUNT(F(t,'en')) FROM fb"
     run --show where:12
 
--k is the kind of server (or several, with commas), -s the session. --show prints what
-each side has shown, even where nothing differs. --direct leaves the proxy out: the
-direct side is run twice, and errors that no mark announces are named.
+-k is the kind of server (or several, with commas), -s the session or "all".
+--show prints what each side has shown, even where nothing differs. --direct leaves the
+proxy out: the direct side is run twice, and errors that no mark announces are named.
 """
 
 import argparse
@@ -18,10 +18,11 @@ from pathlib import Path
 
 from support.fakes import AWS_ENVIRONMENT, start_fake, stop_fake
 from support.inline_corpus import Case, ad_hoc, choose, read_corpus
-from support.inline_oracle import Shown, choose_for, report, run_side, summary
+from support.inline_differences import report, summary
+from support.inline_oracle import Session, Shown, choose_for, run_side
 from support.inline_sessions import SESSIONS
 from support.inline_tables import Tables
-from support.proxies import start_proxy, stop_proxy
+from support.proxies import Proxy, start_proxy, stop_proxy
 from support.servers import KINDS, ServerPool
 
 
@@ -30,7 +31,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-k", "--kinds", default=KINDS[0])
-    parser.add_argument("-s", "--session", default="as it is", choices=SESSIONS)
+    parser.add_argument("-s", "--session", default="as it is", choices=[*SESSIONS, "all"])
     parser.add_argument("--direct", action="store_true")
     parser.add_argument("--show", action="store_true")
     parser.add_argument("what", nargs="*", help="sections, section:number, or SQL")
@@ -40,14 +41,18 @@ def main() -> None:
     pool = ServerPool()
     try:
         for kind in arguments.kinds.split(","):
-            print(f"== {kind}, {arguments.session}")
             tables = Tables(pool.get(kind))
             proxy = None
             if not arguments.direct:
                 directory = Path(tempfile.mkdtemp())
                 proxy = start_proxy(tables.server, fake.settings(), directory)
             try:
-                _run(tables, proxy, arguments)
+                for name, session in SESSIONS.items():
+                    if arguments.session == name or (
+                        arguments.session == "all" and kind.startswith(session.kinds)
+                    ):
+                        print(f"== {kind}, {name}", flush=True)
+                        _run(tables, proxy, session, arguments)
             finally:
                 if proxy is not None:
                     stop_proxy(proxy)
@@ -56,15 +61,15 @@ def main() -> None:
         stop_fake(fake)
 
 
-def _run(tables: Tables, proxy: object, arguments: argparse.Namespace) -> None:
-    session = SESSIONS[arguments.session]
-    cases = _wanted(arguments, tables.server.kind)
+def _run(
+    tables: Tables, proxy: Proxy | None, session: Session, arguments: argparse.Namespace
+) -> None:
+    kind = tables.server.kind
+    cases = _wanted(arguments.what, session, kind)
     direct = run_side(tables, tables.server, session, cases, direct=True)
-    if arguments.direct:
-        print("\n".join(unannounced(cases, direct, tables.server.kind)))
-    other = run_side(
-        tables, proxy or tables.server, session, cases, direct=arguments.direct
-    )
+    if proxy is None and session == SESSIONS["as it is"]:
+        print("".join(f"{line}\n" for line in unannounced(cases, direct, kind)), end="")
+    other = run_side(tables, proxy or tables.server, session, cases, direct=proxy is None)
     for case, *sides in zip(cases, direct, other, strict=True):
         if text := report(case, *sides):
             print(text, end="\n\n")
@@ -76,14 +81,13 @@ def _run(tables: Tables, proxy: object, arguments: argparse.Namespace) -> None:
     print(summary(cases, direct, other, 0) or f"{len(cases)} cases agree")
 
 
-def _wanted(arguments: argparse.Namespace, kind: str) -> list[Case]:
+def _wanted(what: list[str], session: Session, kind: str) -> list[Case]:
     corpus = read_corpus()
-    session = SESSIONS[arguments.session]
-    names = [word for word in arguments.what if " " not in word]
-    if not arguments.what:
+    if not what:
         return choose_for(session, kind, corpus)
+    names = [word for word in what if " " not in word]
     cases = [case for case in choose(corpus, names) if case.is_for(kind)]
-    return cases + [ad_hoc(word) for word in arguments.what if " " in word]
+    return cases + [ad_hoc(word) for word in what if " " in word]
 
 
 def unannounced(cases: list[Case], shown: list[Shown], kind: str) -> list[str]:

@@ -16,7 +16,7 @@ SESSIONS = {
         kinds=("mariadb",),
     ),
     "no sql_mode": Session(
-        ("SET sql_mode=''",), sections=("insert", "modes"), counts_first=False
+        ("SET sql_mode=''",), sections=("insert", "modes", "group_by"), counts_first=False
     ),
     "strict": Session(
         ("SET sql_mode='TRADITIONAL'",), sections=("insert", "modes"), counts_first=False
@@ -29,7 +29,8 @@ SESSIONS = {
         ("SET sql_mode='HIGH_NOT_PRECEDENCE,IGNORE_SPACE'",), sections=_MODES
     ),
     "latin1": Session(("SET NAMES latin1",), encoding="latin-1", sections=_CHARSETS),
-    "gbk": Session(("SET NAMES gbk",), encoding="gbk", sections=(*_CHARSETS, "modes")),
+    "gbk": Session(("SET NAMES gbk",), encoding="gbk", sections=(*_CHARSETS, *_MODES)),
+    "sjis": Session(("SET NAMES sjis",), encoding="shift_jis", sections=_MODES),
     "utf8mb3": Session(("SET NAMES utf8mb3",), three_bytes=True, sections=_CHARSETS),
     "utf8mb4_bin": Session(
         ("SET NAMES utf8mb4 COLLATE utf8mb4_bin",), sections=_CHARSETS
@@ -73,6 +74,10 @@ SESSIONS = {
         sections=("where",),
     ),
     "safe updates": Session(("SET sql_safe_updates=1",), sections=("update", "delete")),
+    "read committed": Session(
+        ("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",),
+        sections=("locking", "concurrent"),
+    ),
     "select limit": Session(("SET sql_select_limit=2",), sections=("order_by",)),
     "no schema": Session(no_schema=True, sections=("qualified",)),
 }

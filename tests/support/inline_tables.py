@@ -94,8 +94,15 @@ _PROCEDURES = (
     "SELECT id FROM fb WHERE mood = x ORDER BY id; END",
 )
 
-State = dict[str, tuple[Any, ...]]
-"""By table: how it is created, and its rows."""
+Rows = tuple[tuple[bytes | None, ...], ...]
+
+State = dict[str, tuple[Any, Rows]]
+"""By table: how it is created, or the error of reading it, and its rows."""
+
+
+def in_order(rows: Rows) -> Rows:
+    """The rows sorted by their bytes, where the server's order means nothing."""
+    return tuple(sorted(rows, key=lambda row: [(x is None, x or b"") for x in row]))
 
 
 class Tables:
@@ -114,10 +121,12 @@ class Tables:
             read_timeout=60,
             conv={},
             use_unicode=False,
-            **({} if server.tls else {"ssl_disabled": True}),
+            ssl_disabled=True,
         )
         server.run_as_root("SET GLOBAL log_bin_trust_function_creators = 1")
         self._run("SET SESSION lock_wait_timeout = 10")
+        self._run("SET SESSION innodb_lock_wait_timeout = 1")
+        self._run("SET SESSION sql_log_bin = 0")  # much of MySQL's time
         for schema in (SCHEMA, FUNCTIONS):
             self._run(f"DROP DATABASE IF EXISTS {schema}")
             self._run(f"CREATE DATABASE {schema} CHARACTER SET utf8mb4")
@@ -155,11 +164,11 @@ class Tables:
         return sorted(row[0].decode() for row in self._run("SHOW TABLES"))
 
     def left_behind(self) -> State:
-        """How every table is created, and its rows by primary key."""
+        """How every table is created, and its rows."""
         state: State = {}
         for name in self.names():
             created = self._run(f"SHOW CREATE TABLE `{name}`")[0][1]
-            state[name] = (created, self._run(f"SELECT * FROM `{name}` ORDER BY 1, 2"))
+            state[name] = (created, in_order(self._run(f"SELECT * FROM `{name}`")))
         return state
 
     def put_back(self, state: State | None = None) -> None:
@@ -168,9 +177,11 @@ class Tables:
         for name in there.keys() - self._pristine.keys():
             self._run(f"DROP TABLE `{name}`")
         for name, pristine in self._pristine.items():
-            if there.get(name) == pristine:
-                continue
-            self._make(name)
+            if name not in there or there[name][0] != pristine[0]:
+                self._make(name)
+            elif there[name] != pristine:
+                self._run(f"DELETE FROM {name}")
+                self._fill(name)
         for path in self.server.directory.glob("data/**/inline_*.txt"):
             path.unlink()
 
@@ -179,7 +190,16 @@ class Tables:
         there = self.left_behind()
         if there != self._pristine:
             self.put_back(there)
-            raise AssertionError(f"written by a case that reads: {there}")
+            names = [name for name in there if there[name] != self._pristine.get(name)]
+            raise AssertionError(f"a case that reads has written: {names}")
+
+    def meanwhile(self, statement: str) -> tuple[Any, ...] | None:
+        """Runs a statement in this other session; its error."""
+        try:
+            self._run(statement)
+        except pymysql.MySQLError as failure:
+            return tuple(failure.args)
+        return None
 
     def count(self) -> None:
         """Brings the statistics up to date, on which plans depend."""
@@ -188,9 +208,12 @@ class Tables:
     def _make(self, name: str) -> None:
         self._run(f"DROP TABLE IF EXISTS {name}")
         self._run(f"CREATE TABLE {name} {_TABLES[name]}")
+        self._fill(name)
+
+    def _fill(self, name: str) -> None:
         if name in _ROWS:
             self._run(f"INSERT INTO {name} VALUES {_ROWS[name]}")
 
-    def _run(self, statement: str) -> tuple[tuple[bytes, ...], ...]:
+    def _run(self, statement: str) -> Any:
         self._connection.query(statement.encode())
         return tuple(self._connection._result.rows or ())

@@ -1,0 +1,99 @@
+"""What is asked of a row: the columns that hold a call's arguments.
+
+In: a call. Out: columns for a query of ours and what they are, and the key by which the
+call finds its answer.
+"""
+
+from collections.abc import Sequence
+
+from aurora_ml_proxy.functions import MAX_BATCH_SIZE
+from aurora_ml_proxy.plan.arguments import (
+    as_utf8,
+    is_text_literal,
+    literal_batch_size,
+    literal_language,
+)
+from aurora_ml_proxy.plan.outline import Outline
+from aurora_ml_proxy.plan.plan import Asked, Query
+from aurora_ml_proxy.plan.spans import Span
+from aurora_ml_proxy.plan.template import Substitute, Template, joined
+
+
+def columns(
+    outline: Outline,
+    index: int,
+    substitute: Substitute | None = None,
+    *,
+    first: int = 0,
+) -> tuple[list[Template], Asked]:
+    """The columns of one call, and what they are.
+
+    Args:
+        index: the call's number.
+        first: where in the row its columns start.
+    """
+    statement, call = outline.statement, outline.calls[index]
+
+    def bytes_of(argument: Span) -> Template:
+        text = outline.cut(argument, substitute)
+        return as_utf8(text, is_literal=is_text_literal(statement, *argument))
+
+    found = [bytes_of(call.arguments[0])]
+    language: str | int | None = literal_language(statement, call)
+    if language is None:
+        language = first + len(found)
+        found.append(bytes_of(call.arguments[1]))
+    size, size_column = literal_batch_size(statement, call), None
+    if size is None:
+        size_column = first + len(found)
+        value = outline.cut(call.arguments[2], substitute)
+        found.append((b"COALESCE(", *value, b")"))
+    known, size = outline.known[index], size or MAX_BATCH_SIZE
+    return found, Asked(known, call.function, first, language, size, size_column)
+
+
+def columns_of_many(
+    outline: Outline, indexes: Sequence[int]
+) -> tuple[list[Template], tuple[Asked, ...]]:
+    """The columns of several calls, side by side."""
+    found: list[Template] = []
+    asked: list[Asked] = []
+    for index in indexes:
+        more, one = columns(outline, index, first=len(found))
+        found += more
+        asked.append(one)
+    return found, tuple(asked)
+
+
+def select(
+    outline: Outline,
+    index: int,
+    rows: Template,
+    *,
+    front: Template = (),
+    distinct: bool = True,
+    substitute: Substitute | None = None,
+) -> Query:
+    """A query for one call's columns.
+
+    Args:
+        rows: what stands behind the select list.
+        front: what stands before SELECT.
+    """
+    found, _ = columns(outline, index, substitute)
+    keyword = b"SELECT DISTINCT " if distinct else b"SELECT "
+    return Query((*front, keyword, *joined(b",", found), *rows), len(found))
+
+
+def key(outline: Outline, index: int) -> Template:
+    """The SQL of the string whose hash finds a call's answer."""
+    statement, call = outline.statement, outline.calls[index]
+    literal_batch_size(statement, call)  # wrong ones are refused here
+    text = outline.cut(call.arguments[0])
+    if literal_language(statement, call) is not None:
+        return text
+    language = outline.cut(call.arguments[1])
+    return (
+        *(b"CONCAT(CONVERT(", *language, b" USING utf8mb4),':',CONVERT("),
+        *(*text, b" USING utf8mb4))"),
+    )

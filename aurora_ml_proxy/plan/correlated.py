@@ -1,0 +1,90 @@
+"""Blocks that mean columns of the blocks around them.
+
+Such a block cannot be read by itself. The rows of a block around are read instead, and
+for each the texts of the inner one, packed into one string.
+"""
+
+from collections.abc import Iterator
+
+from aurora_ml_proxy.plan.asking import columns, select
+from aurora_ml_proxy.plan.blocks import Block
+from aurora_ml_proxy.plan.groups import groups, is_on_own_groups
+from aurora_ml_proxy.plan.outline import Outline
+from aurora_ml_proxy.plan.plan import Query
+from aurora_ml_proxy.plan.rows import rows, with_lists
+from aurora_ml_proxy.plan.template import Template
+
+_GROUP_CONCAT_BYTES = 64 << 20
+"""Of one packed string; the servers' own limits are 1,024 bytes (MySQL) and 1 MiB."""
+
+
+def correlated(outline: Outline, index: int, block: Block) -> Iterator[Query]:
+    """Queries that read the blocks around a call's block, from the inside out."""
+    packed = _packed_scalar(outline, index, block)
+    at, around = block, block.parent
+    while around is not None:
+        yield from _of_rows_around(outline, index, block, around, at)
+        behind = rows(outline, around, at.place, for_lateral=True)
+        front = with_lists(outline, around)
+        yield _with_long_strings(outline, front, (b"DISTINCT ", *packed, *behind))
+        packed = (
+            *(b"(SELECT GROUP_CONCAT(DISTINCT ", *packed, b" SEPARATOR '')"),
+            *(*behind, b")"),
+        )
+        at, around = around, around.parent
+
+
+def _of_rows_around(
+    outline: Outline, index: int, block: Block, around: Block, at: Block
+) -> Iterator[Query]:
+    """The arguments may be columns of a block around; then its rows are enough."""
+    call = outline.calls[index]
+    if is_on_own_groups(outline, call, block):
+        return
+    front = with_lists(outline, around)
+    behind = rows(outline, around, at.place, for_lateral=True)
+    if at is block and behind:
+        keyword = b" AND " if b" WHERE " in behind else b" WHERE "
+        inner = rows(outline, block, block.phase(call.first))
+        exists = (keyword, b"EXISTS (SELECT 1", *inner, b")")
+        yield select(outline, index, (*behind, *exists), front=front)
+    yield select(outline, index, behind, front=front)
+
+
+def _packed_scalar(outline: Outline, index: int, block: Block) -> Template:
+    """A subquery that gives the texts of all its rows in one string; see `Query`."""
+    call = outline.calls[index]
+    packed = _packed(outline, index)
+    inner = rows(outline, block, block.phase(call.first))
+    if is_on_own_groups(outline, call, block):
+        return (b"(SELECT ", *packed, *inner, *groups(outline, block), b")")
+    return (
+        *(b"(SELECT GROUP_CONCAT(DISTINCT ", *packed, b" SEPARATOR '')"),
+        *(*inner, b")"),
+    )
+
+
+def _packed(outline: Outline, index: int) -> Template:
+    found, asked = columns(outline, index)
+    language: Template = (b"''",)
+    if isinstance(asked.language, int):
+        language = (b"HEX(", *found[asked.language], b")")
+    size: Template = (b"''",)
+    if asked.batch_size_column is not None:
+        size = found[asked.batch_size_column]
+    text = found[0]
+    return (
+        *(b"CONCAT(HEX(", *text, b"),':',", *language, b",':',"),
+        *(*size, b",'.')"),
+    )
+
+
+def _with_long_strings(outline: Outline, front: Template, behind: Template) -> Query:
+    """A SELECT with group_concat_max_len lifted: before the statement, or in a hint."""
+    if outline.is_mariadb:
+        lifted = b"SET STATEMENT group_concat_max_len=%d FOR " % _GROUP_CONCAT_BYTES
+        sql: Template = (lifted, *front, b"SELECT ", *behind)
+    else:
+        hint = b"SELECT /*+ SET_VAR(group_concat_max_len=%d) */ " % _GROUP_CONCAT_BYTES
+        sql = (*front, hint, *behind)
+    return Query(sql, 1, is_packed=True)

@@ -1,0 +1,97 @@
+"""A statement with all that planning knows of it, from which the text of queries is cut.
+
+In: a statement and its calls. Out: its blocks, and text by span with the calls in it as
+their numbers. What the queries are is not known here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from aurora_ml_proxy.plan.arguments import is_constant, literal_language
+from aurora_ml_proxy.plan.blocks import Block, block_of, read_blocks
+from aurora_ml_proxy.plan.calls import Call
+from aurora_ml_proxy.plan.conditions import free_conjuncts, has_call
+from aurora_ml_proxy.plan.dialect import Dialect
+from aurora_ml_proxy.plan.inserted import Inserted, read_inserted
+from aurora_ml_proxy.plan.spans import Span
+from aurora_ml_proxy.plan.template import Substitute, Template, cut, joined
+from aurora_ml_proxy.plan.tokens import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A statement, its calls and its query blocks."""
+
+    statement: Statement
+    calls: Sequence[Call]
+    """In the order of the text."""
+    blocks: Sequence[Block]
+    inserted: Inserted | None
+    known: Sequence[int]
+    """Which set of answers each call looks in."""
+    is_mariadb: bool
+
+    def block_at(self, token: int) -> Block | None:
+        """The innermost block that a token stands in."""
+        return block_of(self.blocks, token)
+
+    def has_call(self, span: Span) -> bool:
+        """Whether a call stands in a span."""
+        return has_call(self.calls, span)
+
+    def calls_in(self, span: Span) -> list[int]:
+        """The numbers of the calls in a span, those in other calls' arguments too."""
+        return [
+            n
+            for n, call in enumerate(self.calls)
+            if span[0] <= call.first and call.last <= span[1]
+        ]
+
+    def sources(self, call: Call) -> tuple[bytes, ...]:
+        """The texts of a call's arguments."""
+        return tuple(self.statement.source(*argument) for argument in call.arguments)
+
+    def free(self, span: Span) -> list[Span]:
+        """The conditions of a span that hold no call."""
+        return free_conjuncts(self.statement, span, self.calls)
+
+    def cut(self, span: Span, substitute: Substitute | None = None) -> Template:
+        """The text of a span, comments left out, calls as their numbers."""
+        return cut(self.statement, *span, self.calls, substitute)
+
+    def anded(self, conditions: Iterable[Span]) -> Template:
+        """Conditions with AND between them."""
+        return joined(b" AND ", ((b"(", *self.cut(c), b")") for c in conditions))
+
+
+def read_outline(
+    statement: Statement, calls: Sequence[Call], dialect: Dialect
+) -> Outline:
+    """The outline of one statement."""
+    return Outline(
+        statement,
+        calls,
+        read_blocks(statement),
+        read_inserted(statement),
+        _known_sets(statement, calls),
+        dialect.is_mariadb,
+    )
+
+
+def _known_sets(statement: Statement, calls: Sequence[Call]) -> list[int]:
+    """Which set of answers each call looks in.
+
+    Literals have a set each, so that a thousand rows of VALUES do not carry each other's
+    answers. All else of one language shares one: expressions that are equal to the user
+    are then equal to ONLY_FULL_GROUP_BY too.
+    """
+    sets: dict[tuple[object, ...], int] = {}
+    known = []
+    for call in calls:
+        key: tuple[object, ...]
+        if all(is_constant(statement, *argument) for argument in call.arguments):
+            key = tuple(statement.source(*a) for a in call.arguments[:2])
+        else:
+            key = (literal_language(statement, call),)
+        known.append(sets.setdefault(key, len(sets)))
+    return known

@@ -1,0 +1,54 @@
+"""What cannot be answered by reading the texts first, and its one clear error each."""
+
+from collections.abc import Sequence
+
+from aurora_ml_proxy.errors import UnsupportedStatement
+from aurora_ml_proxy.plan.calls import Call
+from aurora_ml_proxy.plan.conditions import assigned_variables, volatile_word
+from aurora_ml_proxy.plan.spans import mark
+from aurora_ml_proxy.plan.tokens import Kind, Statement
+
+_READS_DIAGNOSTICS = frozenset((b"FOUND_ROWS", b"ROW_COUNT"))
+_DIAGNOSTIC_VARIABLES = (b"warning_count", b"error_count")
+
+
+def refuse_what_is_read_twice(statement: Statement, calls: Sequence[Call]) -> None:
+    """Refuse arguments that change: the harvest reads them, and the statement again.
+
+    Raises: UnsupportedStatement.
+    """
+    assigned = assigned_variables(statement)
+    for call in calls:
+        reason = volatile_word(statement, call.first + 2, call.last - 1)
+        tokens = statement.tokens[call.first : call.last + 1]
+        if any(t.kind is Kind.VARIABLE and t.text.lower() in assigned for t in tokens):
+            reason = "a user variable that the same statement assigns"
+        if reason:
+            raise UnsupportedStatement(
+                f"{call.function.name}: its argument depends on {reason}, which is not "
+                "the same when it is read twice; put the value into a column or a "
+                "variable first"
+            )
+
+
+def refuse_diagnostics(statement: Statement, call: Call) -> None:
+    """Refuse what tells of the statement before: reading the texts would change it.
+
+    Raises: UnsupportedStatement.
+    """
+    for i, token in enumerate(statement.tokens):
+        if _reads_diagnostics(statement, i):
+            raise UnsupportedStatement(
+                f"{call.function.name}: in one statement with "
+                f"{token.text.decode('latin-1').lower()}, which tells of the statement "
+                "before; read that first, into a variable"
+            )
+
+
+def _reads_diagnostics(statement: Statement, i: int) -> bool:
+    token = statement.tokens[i]
+    if token.kind is Kind.WORD:
+        return token.text in _READS_DIAGNOSTICS and mark(statement, i + 1) == b"("
+    if token.kind is Kind.VARIABLE and token.text.startswith(b"@@"):
+        return token.text.lower().endswith(_DIAGNOSTIC_VARIABLES)
+    return False
