@@ -7,7 +7,7 @@ read. Guards tell it the order.
 from collections.abc import Iterator, Sequence
 
 from aurora_ml_proxy.plan.blocks import Block
-from aurora_ml_proxy.plan.joins import OUTER_JOINS, on_conditions
+from aurora_ml_proxy.plan.joins import OUTER_JOINS, factors, on_conditions
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.spans import Span, has_word
 from aurora_ml_proxy.plan.template import Edit
@@ -32,10 +32,10 @@ def guarded(outline: Outline, *, but: Span | None = None) -> Iterator[Edit]:
         where = block.parts.get(b"WHERE")
         if where is not None and where != but and outline.has_call(where):
             inner = [] if _is_outer(outline, block) else joins
-            yield from _guard(outline, where, inner)
+            yield from _guard(outline, where, inner, is_joined=_is_joined(outline, block))
         for condition in joins:
             if outline.has_call(condition):
-                yield from _guard(outline, condition, [])
+                yield from _guard(outline, condition, [], is_joined=True)
 
 
 def _joins(outline: Outline, block: Block) -> list[Span]:
@@ -45,16 +45,25 @@ def _joins(outline: Outline, block: Block) -> list[Span]:
 
 
 def _is_outer(outline: Outline, block: Block) -> bool:
-    return has_word(outline.statement, block.parts[b"FROM"], OUTER_JOINS)
+    span = block.parts.get(b"FROM")
+    return span is not None and has_word(outline.statement, span, OUTER_JOINS)
 
 
-def _guard(outline: Outline, span: Span, joins: Sequence[Span]) -> Iterator[Edit]:
-    """`a AND f(x)='N'` as `(a) AND CASE WHEN (SELECT 1 FROM DUAL WHERE (a)) THEN (a AND
-    f(x)='N') END`.
+def _is_joined(outline: Outline, block: Block) -> bool:
+    span = block.parts.get(b"FROM")
+    is_inner = block.parent is not None  # its conditions may mean columns around it
+    return span is not None and (is_inner or len(factors(outline.statement, span)) > 1)
+
+
+def _guard(
+    outline: Outline, span: Span, joins: Sequence[Span], *, is_joined: bool
+) -> Iterator[Edit]:
+    """`a AND f(x)='N'` as `(a) AND CASE WHEN (a) THEN (a AND f(x)='N') END`.
 
     CASE is opaque to the server: it evaluates the condition first, and what is behind
-    THEN on no other row. A subquery of the conditions, those of the joins among them, is
-    evaluated when all their tables are read, and not simplified before.
+    THEN on no other row. Of several tables, though, the server evaluates CASE as soon as
+    it has read those that are left in it when constants are put in; a subquery of the
+    conditions, those of the joins among them, waits for all.
     """
     own = guards(outline, span)
     all_free = [*(c for join in joins for c in guards(outline, join)), *own]
@@ -63,6 +72,8 @@ def _guard(outline: Outline, span: Span, joins: Sequence[Span]) -> Iterator[Edit
     tokens = outline.statement.tokens
     start, end = tokens[span[0]].start, tokens[span[1]].end
     front = (*outline.anded(own), b" AND ") if own else ()
-    first = (b"CASE WHEN (SELECT 1 FROM DUAL WHERE ", *outline.anded(all_free))
-    yield start, start, (*front, *first, b") THEN (")
+    first = outline.anded(all_free)
+    if is_joined:
+        first = (b"(SELECT 1 FROM DUAL WHERE ", *first, b")")
+    yield start, start, (*front, b"CASE WHEN ", *first, b" THEN (")
     yield end, end, (b") END ",)

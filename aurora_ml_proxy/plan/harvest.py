@@ -21,7 +21,7 @@ from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Harvest, Query
 from aurora_ml_proxy.plan.rows import rows, with_lists
 from aurora_ml_proxy.plan.template import Substitute, joined
-from aurora_ml_proxy.plan.unions import of_union
+from aurora_ml_proxy.plan.unions import of_union, of_union_in_parentheses
 from aurora_ml_proxy.plan.wider import wider
 
 _MAX_CONSTANT_CALLS = 250
@@ -132,14 +132,19 @@ def _harvest(outline: Outline, index: int) -> Iterator[Harvest]:
     block = outline.block_at(call.first)
     asked = (columns(outline, index)[1],)
     if block is None:
-        yield Harvest(asked, tuple(of_inserted_rows(outline, index)))
+        queries = (
+            *of_union_in_parentheses(outline, index, None),
+            *of_inserted_rows(outline, index),
+        )
+        yield Harvest(asked, queries)
         return
     queries = (
+        *of_union_in_parentheses(outline, index, block),
         *_alone(outline, index, block),
         *correlated(outline, index, block),
         *wider(outline, index, block),
     )
-    yield Harvest(asked, queries)
+    yield Harvest(asked, tuple(dict.fromkeys(queries)))
     is_on_groups = is_on_own_groups(outline, call, block)
     if is_rolled_up(outline.statement, block) and not is_on_groups:
         # The rows that ROLLUP adds have texts of their own, besides those of the others.

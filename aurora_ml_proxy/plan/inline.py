@@ -28,13 +28,13 @@ from aurora_ml_proxy.plan.template import (
     edit,
     joined,
     outermost,
+    without_rest,
 )
 from aurora_ml_proxy.plan.tokens import (
     Kind,
     Statement,
     digest,
     identifier,
-    is_semicolon,
 )
 
 MISSING = 790421337
@@ -54,7 +54,9 @@ def inline(
     outline = read_outline(statement, calls, dialect)
     prefix = None if kinds.is_explained else find_prefix(outline)
     return Inline(
-        statement=edit(statement.sql, _edits(outline, prefix)),
+        statement=edit(
+            statement.sql, _edits(outline, prefix, is_explained=kinds.is_explained)
+        ),
         calls=tuple(
             InlineCall(call.function, key(outline, n), outline.known[n])
             for n, call in enumerate(calls)
@@ -68,17 +70,19 @@ def inline(
         keeps_found_rows=not kinds.is_query,
         is_explained=kinds.is_explained,
         writes_file=_writes_file(statement),
-        may_swallow_errors=word(statement, 0) == b"DO",
+        may_swallow_errors=dialect.is_mariadb and word(statement, 0) == b"DO",
         dialect=dialect,
         digest=digest(statement),
     )
 
 
-def _edits(outline: Outline, prefix: Prefix | None) -> list[Edit]:
+def _edits(outline: Outline, prefix: Prefix | None, *, is_explained: bool) -> list[Edit]:
     """All that is changed in the user's text."""
     where = prefix.where if prefix is not None else None
-    inserted = [*guarded(outline, but=where), *_names(outline)]
-    replaced = [*_answers(outline, but=where), *_behind_semicolon(outline.statement)]
+    inserted = [*_names(outline)]
+    if not is_explained:
+        inserted += guarded(outline, but=where)
+    replaced = [*_answers(outline, but=where), *without_rest(outline.statement)]
     if prefix is not None:
         replaced.append((*_bytes_of(outline.statement, prefix.where), prefix.condition))
         inserted.append(_check(outline, prefix))
@@ -135,14 +139,6 @@ def _check(outline: Outline, prefix: Prefix) -> Edit:
     )
     at = outline.statement.tokens[prefix.last_item].end
     return at, at, (b",CASE WHEN ", *unknown, *failing)
-
-
-def _behind_semicolon(statement: Statement) -> list[Edit]:
-    """A comment behind the semicolon is a statement of its own to some sessions."""
-    for token in statement.tokens:
-        if is_semicolon(token):
-            return [(token.start, len(statement.sql), ())]
-    return []
 
 
 def _writes_file(statement: Statement) -> bool:

@@ -14,6 +14,15 @@ _SUPPLEMENTARY = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 _EXECUTABLE = re.compile(rb"/\*M?!")
 
 
+PARAMETER = re.compile(rb"@aurora_ml_parameter_(\d+)_ ?")
+"""What stands for a `?` while a prepared statement is planned: a user variable."""
+
+
+def parameter(index: int) -> bytes:
+    """The variable for a parameter; what follows it, if anything, is another token."""
+    return b"@aurora_ml_parameter_%d_ " % index
+
+
 def generated_name(statement: Statement, first: int, last: int) -> bytes:
     """The name that the server gives an item without an alias: its own text.
 
@@ -21,7 +30,7 @@ def generated_name(statement: Statement, first: int, last: int) -> bytes:
         keeps other spaces.
     """
     start = statement.tokens[first].start
-    name = statement.sql[start : statement.tokens[last].end]
+    name = PARAMETER.sub(b"?", statement.sql[start : statement.tokens[last].end])
     if _EXECUTABLE.search(name):
         raise UnsupportedStatement(
             "a select item with an ML call, without an alias and with /*! ... */ "

@@ -18,53 +18,45 @@ from aurora_ml_proxy.plan.names import generated_name, quote_name
 from aurora_ml_proxy.plan.plan import Splice, SplicedCall
 from aurora_ml_proxy.plan.select import (
     SEES_ALIASES,
+    SET_OPERATORS,
+    Clause,
     Item,
     Select,
     folded,
     mentions,
     positions,
 )
-from aurora_ml_proxy.plan.template import text_of
+from aurora_ml_proxy.plan.spans import word
+from aurora_ml_proxy.plan.template import edit, text_of, without_rest
 from aurora_ml_proxy.plan.tokens import (
     Kind,
     Statement,
     digest,
     identifier,
-    is_semicolon,
 )
 
 _PLACEHOLDER = b"CAST(NULL AS CHAR(8) CHARSET utf8mb4)"
 """Stands in a result's place, for numbers too: the definition of a string column tells
 which character set the server converts results to."""
 
-_BLOCKING = {
-    b"UNION": "beside a UNION",
-    b"INTERSECT": "beside an INTERSECT",
-    b"EXCEPT": "beside an EXCEPT",
-    b"MINUS": "beside a MINUS",
-    b"INTO": "in a SELECT ... INTO",
-    b"PROCEDURE": "in a SELECT ... PROCEDURE",
-}
+_BLOCKING = SET_OPERATORS | {b"INTO", b"PROCEDURE"}
 """The clauses that need a call's answer on the server, or take the rows elsewhere."""
-
-_ARGUMENT_NAMES = ("text", "language_code", "max_batch_size")
 
 
 class NotSpliceable(Exception):
-    """Another rule has to answer the statement; the message says why."""
+    """Another rule has to answer the statement; the message says why, to a developer."""
 
 
 def splice(statement: Statement, select: Select, calls: list[Call]) -> Splice:
     """Answer every call by streaming: see `Splice`.
 
-    Raises: NotSpliceable, naming the call and its place; WrongArgument.
+    Raises: NotSpliceable; WrongArgument.
     """
-    for option in select.options:
-        if option.startswith(b"DISTINCT"):
-            raise _refusal(calls[0], "in a SELECT DISTINCT")
+    if any(option.startswith(b"DISTINCT") for option in select.options):
+        raise NotSpliceable("DISTINCT")
     for clause in select.clauses:
         if clause.keyword in _BLOCKING:
-            raise _refusal(calls[0], _BLOCKING[clause.keyword])
+            raise NotSpliceable(f"beside {clause.keyword.decode()}")
     placed = [_place(statement, select, call) for call in calls]
     _refuse_dependence(statement, select, calls, placed)
     _refuse_assignments(statement, calls)
@@ -83,39 +75,12 @@ def splice(statement: Statement, select: Select, calls: list[Call]) -> Splice:
     )
 
 
-def _refusal(call: Call, place: str) -> NotSpliceable:
-    return NotSpliceable(
-        f"{call.function.name}: a call {place} is not supported yet; call it as an item "
-        "of its own in the outermost select list"
-    )
-
-
 def _place(statement: Statement, select: Select, call: Call) -> int:
     """The index of the item that is this call, its alias aside."""
     for index, item in enumerate(select.items):
-        if item.first <= call.first and call.last <= item.last:
-            if item.first == call.first and _is_alias(statement, call, item):
-                return index
-            inside = "inside an expression of the select list"
-            raise _refusal(call, _within(statement, call, item.first) or inside)
-    for clause in select.clauses:
-        if clause.first <= call.first <= clause.last:
-            words = clause.keyword.decode()
-            words += " BY" if words in ("GROUP", "ORDER") else ""
-            within = _within(statement, call, clause.first)
-            raise _refusal(call, within or f"in the {words} clause")
-    raise _refusal(call, "in a common table expression")
-
-
-def _within(statement: Statement, call: Call, start: int) -> str | None:
-    """What encloses a call between `start` and itself, if it is worth a name."""
-    for i in range(call.first - 1, start - 1, -1):
-        closing = statement.closing.get(i)
-        if closing is not None and closing > call.last:
-            first = statement.tokens[i + 1]
-            if first.kind is Kind.WORD and first.text in (b"SELECT", b"WITH"):
-                return "in a subquery"
-    return None
+        if item.first == call.first and _is_alias(statement, call, item):
+            return index
+    raise NotSpliceable("not an item of its own")
 
 
 def _is_alias(statement: Statement, call: Call, item: Item) -> bool:
@@ -139,7 +104,7 @@ def _name(statement: Statement, call: Call, item: Item) -> str:
         return folded(generated_name(statement, call.first, call.last), statement.charset)
     alias = statement.tokens[item.last]
     if alias.kind is Kind.STRING and b"\\" in alias.text:
-        raise _refusal(call, "whose alias has a backslash in it")
+        raise NotSpliceable("a backslash in an alias")
     return folded(identifier(alias, statement.sql), statement.charset)
 
 
@@ -147,29 +112,40 @@ def _refuse_dependence(
     statement: Statement, select: Select, calls: list[Call], placed: list[int]
 ) -> None:
     """Refuse what sorts, groups or filters by a call's result, by name or position."""
-    stars = [i for i, item in enumerate(select.items) if item.is_star]
-    known = stars[0] if stars else len(select.items)
     for clause in select.clauses:
-        if clause.keyword not in SEES_ALIASES:
-            continue
-        keyword = clause.keyword.decode()
-        keyword += " BY" if keyword in ("GROUP", "ORDER") else ""
-        for call, index in zip(calls, placed, strict=True):
-            name = _name(statement, call, select.items[index])
-            if mentions(statement, clause.first + 1, clause.last, name):
-                raise _refusal(call, f"that {keyword} depends on")
-        for position in positions(statement, clause):
-            if position - 1 in placed and position <= known:
-                call = calls[placed.index(position - 1)]
-                raise _refusal(call, f"that {keyword} depends on")
-            if position > known and (stars or position > len(select.items)):
-                raise NotSpliceable(
-                    f"{calls[0].function.name}: {keyword} {position} cannot be told "
-                    "from a call's column; sort by a column's name"
-                )
+        if clause.keyword in SEES_ALIASES:
+            _refuse_name(statement, select, calls, placed, clause)
+            for position in positions(statement, clause):
+                _refuse_position(select, placed, clause, position)
     for index, item in enumerate(select.items):
         if _sees_aliases(statement, item):
             _refuse_alias_in_item(statement, select, calls, placed, index)
+
+
+def _refuse_name(
+    statement: Statement,
+    select: Select,
+    calls: list[Call],
+    placed: list[int],
+    clause: Clause,
+) -> None:
+    for call, index in zip(calls, placed, strict=True):
+        name = _name(statement, call, select.items[index])
+        if mentions(statement, clause.first + 1, clause.last, name):
+            raise NotSpliceable(f"{clause.keyword.decode()} depends on it")
+
+
+def _refuse_position(
+    select: Select, placed: list[int], clause: Clause, position: int
+) -> None:
+    """Refuse the position of a call, and one that may mean a column of ours: behind a
+    star positions are unknown, and behind the list the columns are those that we add."""
+    stars = [i for i, item in enumerate(select.items) if item.is_star]
+    known = stars[0] if stars else len(select.items)
+    if position > known:
+        raise NotSpliceable(f"{clause.keyword.decode()} {position} may be any column")
+    if position - 1 in placed:
+        raise NotSpliceable(f"{clause.keyword.decode()} depends on it")
 
 
 def _sees_aliases(statement: Statement, item: Item) -> bool:
@@ -190,7 +166,7 @@ def _refuse_alias_in_item(
     for call, index in zip(calls, placed, strict=True):
         name = _name(statement, call, select.items[index])
         if mentions(statement, item.first, last, name):
-            raise _refusal(call, "that a subquery or window of the list depends on")
+            raise NotSpliceable("an item depends on it")
 
 
 _TAKES_TURNS = frozenset(b"NEXTVAL LASTVAL SETVAL CURRVAL".split())
@@ -204,10 +180,10 @@ def _refuse_assignments(statement: Statement, calls: list[Call]) -> None:
         for i in range(call.first, call.last + 1):
             token = statement.tokens[i]
             if assigns and (token.text == b":=" or token.kind is Kind.VARIABLE):
-                raise _refusal(call, "on a user variable that the same statement assigns")
-            is_next = token.text == b"FOR" and statement.tokens[i - 1].text == b"VALUE"
-            if token.kind is Kind.WORD and (is_next or token.text in _TAKES_TURNS):
-                raise _refusal(call, "on the value of a sequence")
+                raise NotSpliceable("a variable that is assigned")
+            is_next = word(statement, i) == b"FOR" and word(statement, i - 1) == b"VALUE"
+            if is_next or word(statement, i) in _TAKES_TURNS:
+                raise NotSpliceable("a sequence")
 
 
 class _Appended:
@@ -257,7 +233,7 @@ def _splice_call(
         column = appended.add(size, item, can_share=simple[2])
     return SplicedCall(
         function=call.function,
-        column=_column(select, call, index),
+        column=_column(select, index),
         text=text,
         language=language,
         batch_size=batch_size or MAX_BATCH_SIZE,
@@ -265,11 +241,11 @@ def _splice_call(
     )
 
 
-def _column(select: Select, call: Call, index: int) -> int:
+def _column(select: Select, index: int) -> int:
     if not any(item.is_star for item in select.items[:index]):
         return index
     if any(item.is_star for item in select.items[index:]):
-        raise _refusal(call, "between two * of the select list")
+        raise NotSpliceable("between two *")
     return index - len(select.items)
 
 
@@ -281,8 +257,8 @@ def _rewrite(
     appended: _Appended,
 ) -> bytes:
     """The user's statement with the calls' spans replaced and the list prolonged."""
-    sql, tokens = statement.sql, statement.tokens
-    edits: list[tuple[int, int, bytes]] = []
+    tokens = statement.tokens
+    edits = without_rest(statement)
     for call, index in zip(calls, placed, strict=True):
         item = select.items[index]
         text = _PLACEHOLDER
@@ -290,23 +266,7 @@ def _rewrite(
             text = b" " + text  # SELECT`name`(x) needs no space, SELECTCAST does
         if item.last == call.last:
             text += b" AS " + quote_name(generated_name(statement, call.first, call.last))
-        edits.append((tokens[call.first].start, tokens[call.last].end, text))
-    # A comment behind the semicolon is a statement of its own, with a result of its own,
-    # to a session with CLIENT_MULTI_STATEMENTS.
-    for token in tokens:
-        if is_semicolon(token):
-            edits.append((token.start, len(sql), b""))
-            break
+        edits.append((tokens[call.first].start, tokens[call.last].end, (text,)))
     end = tokens[select.items[-1].last].end
-    edits.append((end, end, b"".join(b"," + column for column in appended.columns)))
-    return replace_spans(sql, edits)
-
-
-def replace_spans(sql: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
-    """The statement with spans (start, end, text) replaced; spans do not overlap."""
-    parts, pos = [], 0
-    for start, end, text in sorted(edits, key=lambda edit: edit[:2]):
-        parts += [sql[pos:start], text]
-        pos = end
-    parts.append(sql[pos:])
-    return b"".join(parts)
+    added = b"".join(b"," + column for column in appended.columns)
+    return text_of(edit(statement.sql, [*edits, (end, end, (added,))]))

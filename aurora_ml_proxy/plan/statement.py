@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from aurora_ml_proxy.errors import UnsupportedPrepare, UnsupportedStatement
+from aurora_ml_proxy.errors import UnsupportedPrepare
 from aurora_ml_proxy.functions import FUNCTIONS, Function
-from aurora_ml_proxy.plan.calls import Call, find_calls
+from aurora_ml_proxy.plan.calls import find_calls
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.inline import inline
 from aurora_ml_proxy.plan.kinds import read_kinds
@@ -26,6 +26,7 @@ def plan_statement(
     """How to answer this statement; None: it calls none of ours, so the server answers.
 
     A statement that cannot be read is the server's to judge as well: it cannot succeed.
+    So are several in one packet, of a session that may send one (see `plan.several`).
     Raises: ProxyError, one clear error for a call that cannot be answered.
     """
     try:
@@ -38,7 +39,8 @@ def plan_statement(
     definition = read_definition(statement, calls)
     if definition is not None:
         return definition
-    _refuse_several_statements(statement, calls)
+    if _has_several_statements(statement):
+        return None
     kinds = read_kinds(statement, calls[0])
     if kinds is None:
         return None
@@ -70,11 +72,6 @@ def refuse_prepare(
         )
 
 
-def _refuse_several_statements(statement: Statement, calls: list[Call]) -> None:
-    """Refuse what the server takes for several statements, each with a result."""
+def _has_several_statements(statement: Statement) -> bool:
     first = next((i for i, t in enumerate(statement.tokens) if is_semicolon(t)), None)
-    if first is not None and not all(map(is_semicolon, statement.tokens[first:])):
-        raise UnsupportedStatement(
-            f"{calls[0].function.name}: a call among several statements in one packet "
-            "is not supported yet; send the statements one by one"
-        )
+    return first is not None and not all(map(is_semicolon, statement.tokens[first:]))

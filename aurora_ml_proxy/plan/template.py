@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from aurora_ml_proxy.plan.calls import Call
-from aurora_ml_proxy.plan.tokens import Statement
+from aurora_ml_proxy.plan.tokens import Statement, is_semicolon
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,18 @@ def edit(sql: bytes, edits: Iterable[Edit]) -> Template:
         pos = end
     pieces.append(sql[pos:])
     return tuple(piece for piece in pieces if piece != b"")
+
+
+def without_rest(statement: Statement) -> list[Edit]:
+    """Cuts off the semicolon and what is behind it.
+
+    A comment there is a statement of its own, with a result of its own, to a session
+    with CLIENT_MULTI_STATEMENTS.
+    """
+    for token in statement.tokens:
+        if is_semicolon(token):
+            return [(token.start, len(statement.sql), ())]
+    return []
 
 
 def joined(separator: bytes, templates: Iterable[Template]) -> Template:

@@ -6,6 +6,7 @@ Knowledge Base, "Comment Syntax".
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -116,9 +117,16 @@ def tokenize(sql: bytes, dialect: Dialect) -> list[Token]:
 
     Raises: Unreadable.
     """
+    return list(read_tokens(sql, dialect))
+
+
+def read_tokens(sql: bytes, dialect: Dialect) -> Iterator[Token]:
+    """As `tokenize`, but what is in front of an unreadable place comes out.
+
+    Raises: Unreadable.
+    """
     text = mask_multibyte(sql, dialect.charset)
     grammar = _grammar(dialect.ansi_quotes, dialect.no_backslash_escapes)
-    tokens: list[Token] = []
     pos, opened = 0, 0
     while pos < len(text):
         match = grammar.match(text, pos)
@@ -139,7 +147,7 @@ def tokenize(sql: bytes, dialect: Dialect) -> list[Token]:
             case "close":
                 # `2 */* a comment */ 3` is a product: the slash opens the comment.
                 pos = start + 1
-                tokens.append(Token(Kind.MARK, start, pos, b"*"))
+                yield Token(Kind.MARK, start, pos, b"*")
             case "open":
                 raise Unreadable("a quoted text has no end")
             case "odd":
@@ -147,13 +155,12 @@ def tokenize(sql: bytes, dialect: Dialect) -> list[Token]:
                 # dashes a comment differs from character set to character set.
                 raise Unreadable("a NUL or two odd dashes")
             case "word":
-                tokens.append(Token(Kind.WORD, start, pos, match[0].upper()))
+                yield Token(Kind.WORD, start, pos, match[0].upper())
             case _:
                 kind = _KINDS[group or "mark"]
-                tokens.append(Token(kind, start, pos, match[0]))
+                yield Token(kind, start, pos, match[0])
     if opened:
         raise Unreadable("a comment has no end")
-    return tokens
 
 
 _KINDS = {

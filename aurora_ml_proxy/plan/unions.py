@@ -7,7 +7,7 @@ from aurora_ml_proxy.plan.blocks import Block
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Query
 from aurora_ml_proxy.plan.rows import with_lists
-from aurora_ml_proxy.plan.spans import mark, word
+from aurora_ml_proxy.plan.spans import Span, mark, word
 from aurora_ml_proxy.plan.tokens import Statement
 
 
@@ -19,6 +19,41 @@ def of_union(outline: Outline, index: int, block: Block) -> Iterator[Query]:
     order_by = block.parts[b"ORDER"][0] - 2
     body = (b" FROM (", *outline.cut((start, order_by - 1)), b") aml_union")
     yield select(outline, index, body, front=with_lists(outline, block))
+
+
+def of_union_in_parentheses(
+    outline: Outline, index: int, block: Block | None
+) -> Iterator[Query]:
+    """The same for `(SELECT …) UNION (SELECT …) ORDER BY …`, of which no SELECT is the
+    last; `block` is the one around."""
+    span = _parenthesized(outline.statement, outline.calls[index].first)
+    if span is not None:
+        front = with_lists(outline, block) if block is not None else ()
+        body = (b" FROM (", *outline.cut(span), b") aml_union")
+        yield select(outline, index, body, front=front)
+
+
+def _parenthesized(statement: Statement, token: int) -> Span | None:
+    """What a token's ORDER BY sorts, if that is SELECTs in parentheses."""
+    for opening in _openings_around(statement, token):
+        level = statement.depth[opening] + 1 if opening >= 0 else 0
+        words = {
+            word(statement, i): i
+            for i in range(opening + 1, token)
+            if statement.depth[i] == level
+        }
+        starts = mark(statement, opening + 1) == b"(" or b"WITH" in words
+        if b"ORDER" in words and b"SELECT" not in words and starts:
+            return opening + 1, words[b"ORDER"] - 1
+    return None
+
+
+def _openings_around(statement: Statement, token: int) -> Iterator[int]:
+    """The parentheses that a token stands in, the innermost first; -1 for none."""
+    for i in range(token - 1, -1, -1):
+        if statement.closing.get(i, -1) > token:
+            yield i
+    yield -1
 
 
 def _first_select(statement: Statement, block: Block) -> int | None:

@@ -11,6 +11,9 @@ from aurora_ml_proxy.protocol.vocabulary import MAX_PAYLOAD, Commands
 LOOKED_INTO = frozenset((Commands.COM_QUERY, Commands.COM_STMT_PREPARE))
 """The commands that hold a statement."""
 
+TAKEN_WHOLE = frozenset((Commands.COM_CHANGE_USER, Commands.COM_SET_OPTION))
+"""Other commands of which more than the first bytes is read."""
+
 MAX_STATEMENT_BYTES = 64 << 20
 """A larger statement is passed on in pieces and unread, so that a client cannot make the
 proxy hold more than this; a call in it is the upstream's error 1305 (unknown function).
@@ -86,7 +89,7 @@ class CommandSplitter:
         command = buffer[4]
         if command in LOOKED_INTO:
             return self._next_statement(command)
-        if command == Commands.COM_CHANGE_USER and len(buffer) < 4 + length:
+        if command in TAKEN_WHOLE and len(buffer) < 4 + length:
             return None
         self._continues = length == MAX_PAYLOAD
         return self._take(4 + length, starts_command=True, command=command)

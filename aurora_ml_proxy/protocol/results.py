@@ -161,6 +161,19 @@ def add_warnings(terminator: bytes, count: int, layout: Layout) -> bytes:
     return terminator[:at] + total.to_bytes(2, "little") + terminator[at + 2 :]
 
 
+def add_status(terminator: bytes, flags: int, layout: Layout) -> bytes:
+    """The EOF or OK of a result, with these server status flags set as well."""
+    if not flags:
+        return terminator
+    if _is_eof(terminator, layout):
+        at = 3
+    else:
+        _, pos = read_lenenc(terminator, 1)
+        _, at = read_lenenc(terminator, pos)
+    status = int.from_bytes(terminator[at : at + 2], "little") | flags
+    return terminator[:at] + status.to_bytes(2, "little") + terminator[at + 2 :]
+
+
 def _place_of_warnings(terminator: bytes, layout: Layout) -> int:
     if _is_eof(terminator, layout):
         return 1

@@ -5,6 +5,8 @@ import contextlib
 import logging
 import re
 import time
+from dataclasses import replace
+from functools import partial
 
 from aurora_ml_proxy import metrics
 from aurora_ml_proxy.catalog import markers
@@ -25,6 +27,8 @@ from aurora_ml_proxy.evaluate.evaluation import (
 from aurora_ml_proxy.intercept.names import ViewNames
 from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
 from aurora_ml_proxy.plan.plan import Inline, Plan, Splice
+from aurora_ml_proxy.plan.prepared import read_command
+from aurora_ml_proxy.plan.several import Several, may_be_several, read_several
 from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
 from aurora_ml_proxy.plan.views import ViewDefinition, Viewed, read_viewed
 from aurora_ml_proxy.protocol.attributes import split_attributes
@@ -36,12 +40,14 @@ from aurora_ml_proxy.protocol.results import (
     read_status,
     write_error,
 )
-from aurora_ml_proxy.protocol.vocabulary import Commands
+from aurora_ml_proxy.protocol.vocabulary import CLIENT_MULTI_STATEMENTS, Commands
 from aurora_ml_proxy.session.diagnostics import Outcome
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import InlineAnswer
 from aurora_ml_proxy.session.ports import Port
+from aurora_ml_proxy.session.prepared import Bound, PreparedStatements
 from aurora_ml_proxy.session.queries import Queries, QueryFailed
+from aurora_ml_proxy.session.several import SeveralAnswer
 from aurora_ml_proxy.session.views import (
     DefinitionAnswer,
     HeldQuery,
@@ -112,16 +118,28 @@ class Answerer:
         self._spawn = spawn
         self._evaluation: Evaluation | None = None
         self._queries = Queries(upstream, layout)
+        self.prepared = PreparedStatements(
+            self._queries, upstream, client, layout, dialect=dialect
+        )
+        self.takes_several = bool(layout.capabilities & CLIENT_MULTI_STATEMENTS)
+        """Whether the upstream takes several statements in one packet."""
         self._found_rows: int | None = None
         """FOUND_ROWS() before this statement, if our question has changed it."""
+        self._next_transaction: bytes | None = None
+        """The SET TRANSACTION statement just before this one, if any."""
 
     async def answer(
-        self, piece: Piece, inbox: Inbox, next_transaction: bytes | None = None
+        self,
+        piece: Piece,
+        inbox: Inbox,
+        last: Outcome,
+        next_transaction: bytes | None = None,
     ) -> Outcome | None:
         """Answer a COM_QUERY or COM_STMT_PREPARE that names an ML function.
 
         Args:
             inbox: the upstream's stream; all commands before this one are answered.
+            last: what the statement before this one has left behind.
             next_transaction: the SET TRANSACTION statement just before this one, if any.
         Returns: None when the statement is none of ours: pass it on.
         Raises: UpstreamLost.
@@ -132,33 +150,164 @@ class Answerer:
             attributes, sql = b"", piece.statement
             if piece.command == Commands.COM_QUERY:
                 attributes, sql = split_attributes(sql, self._layout.capabilities)
+            is_query = piece.command == Commands.COM_QUERY
+            is_several = is_query and self.takes_several and may_be_several(sql)
             dialect = self._dialect
             self._found_rows = None
-            if depends_on_session(sql):
-                dialect = await self._ask_dialect(sql, inbox)
+            self._next_transaction = next_transaction
+            if not is_several and depends_on_session(sql):
+                read_now = b"" if self.prepared.is_prepare(sql) else sql
+                dialect = await self._ask_dialect(read_now, inbox)
             if piece.command == Commands.COM_STMT_PREPARE:
                 await self._refuse_prepare(sql, dialect, inbox)
                 return None
-            plan = await _plan(sql, dialect)
         except UpstreamLost:
             raise
         except MalformedPacket:
             return None
         except ProxyError as error:
-            metrics.STATEMENTS.labels("refused").inc()
-            log.info("ml statement refused errno=%d", error.kind.errno)
-            self._send_error(error, seq)
-            return _failed(error)
-        if plan is None:
-            return None
+            return self._refuse(error, seq)
+        if is_several:
+            return await self._answer_several(sql, attributes, seq, inbox, last)
+        return await self._answer_one(sql, dialect, attributes, seq, inbox)
+
+    async def _answer_one(
+        self,
+        sql: bytes,
+        dialect: Dialect,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        *,
+        has_more: bool = False,
+    ) -> Outcome | None:
+        """Answer one statement; None when it is none of ours.
+
+        Args:
+            has_more: whether the client is told that another result follows.
+        """
+        queries = self._queries
+        try:
+            found = await self._read(sql, dialect, attributes, seq, inbox, has_more)
+        except (UpstreamLost, MalformedPacket):
+            raise
+        except ProxyError as error:
+            return self._refuse(error, seq)
+        if found is None or isinstance(found, Outcome):
+            return found
+        if isinstance(found, Bound):
+            plan, queries = found.plan, found.queries
+            self._found_rows = found.found_rows
+        elif isinstance(found, ViewDefinition):
+            return await self._define_view(found, attributes, seq, inbox, has_more)
+        else:
+            plan = found
         try:
             if isinstance(plan, Splice):
-                return await self._splice(plan, attributes, seq, inbox)
-            if isinstance(plan, ViewDefinition):
-                return await self._define_view(plan, attributes, seq, inbox)
-            return await self._inline(plan, attributes, seq, inbox, next_transaction)
+                return await self._splice(
+                    plan, queries, attributes, seq, inbox, has_more=has_more
+                )
+            return await self._inline(
+                plan, queries, attributes, seq, inbox, has_more=has_more
+            )
         except _MarkerMet as met:
-            return await self.answer_view(piece, b"", met.error, inbox, next_transaction)
+            if has_more:
+                return self._refuse(_one_of_several(met.error.payload), seq)
+            return await self._answer_viewed(
+                sql, dialect, attributes, seq, met.error.payload, inbox
+            )
+
+    async def _read(
+        self,
+        sql: bytes,
+        dialect: Dialect,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        has_more: bool,
+    ) -> Plan | ViewDefinition | Bound | Outcome | None:
+        """How to answer a statement; an Outcome when that is done."""
+        if self.prepared.concerns(sql):
+            command = read_command(sql, dialect)
+            if command is not None:
+                front = _COM_QUERY + attributes
+                return await self.prepared.handle(
+                    command,
+                    front,
+                    seq,
+                    inbox,
+                    has_more=has_more,
+                    found_rows=self._found_rows,
+                )
+        return await _plan(sql, dialect)
+
+    async def _answer_several(
+        self, sql: bytes, attributes: bytes, seq: int, inbox: Inbox, last: Outcome
+    ) -> Outcome | None:
+        """Answer several statements of one packet; None when none of them is ours."""
+
+        async def answer_one(
+            sql: bytes, dialect: Dialect, seq: int, has_more: bool
+        ) -> Outcome | None:
+            try:
+                return await self._answer_one(
+                    sql, dialect, attributes, seq, inbox, has_more=has_more
+                )
+            finally:
+                self._found_rows = self._next_transaction = None
+
+        answer = SeveralAnswer(
+            answer_one,
+            partial(self._cut, inbox=inbox),
+            self._queries,
+            self._layout,
+            self._client,
+            _COM_QUERY + attributes,
+            last,
+        )
+        answer.seq = seq
+        try:
+            try:
+                several, dialect = await self._cut(sql, inbox)
+            except MalformedPacket:
+                self.prepared.doubt()
+                return None
+            if several is None:
+                return None
+            return await answer.answer(several, dialect, inbox)
+        except (UpstreamLost, MalformedPacket):
+            raise  # nobody knows where the response ends
+        except ProxyError as error:
+            return replace(self._refuse(error, answer.seq), status=answer.status)
+
+    async def _cut(self, sql: bytes, inbox: Inbox) -> tuple[Several | None, Dialect]:
+        """The statements of a packet, as the upstream reads them now."""
+        if len(sql) > MAX_PLANNED_BYTES:
+            self.prepared.doubt()
+            return None, self._dialect
+        dialect = self._dialect
+        concerns = self.prepared.concerns_in(sql)
+        has_asked = depends_on_session(sql)
+        if has_asked:
+            dialect = await self._ask_dialect(b"", inbox)
+        if len(sql) <= PLANNED_AT_ONCE_BYTES:
+            several = read_several(sql, dialect, concerns=concerns)
+        else:
+            several = await asyncio.to_thread(
+                read_several, sql, dialect, concerns=concerns
+            )
+        if several is not None and has_asked and several.reads_diagnostics:
+            raise UnsupportedStatement(
+                "an ML function in one packet with FOUND_ROWS() or its like, which tells "
+                "of the statement before; send the statements one by one"
+            )
+        return several, dialect
+
+    def _refuse(self, error: ProxyError, seq: int) -> Outcome:
+        metrics.STATEMENTS.labels("refused").inc()
+        log.info("ml statement refused errno=%d", error.kind.errno)
+        self._send_error(error, seq)
+        return _failed(error)
 
     async def answer_view(
         self,
@@ -177,30 +326,38 @@ class Answerer:
         """
         assert piece.statement is not None
         seq = packet_count(1 + len(piece.statement))
-        function = markers.function_of(error.payload)
+        self._next_transaction = next_transaction
         try:
             attributes, sql = split_attributes(piece.statement, self._layout.capabilities)
             dialect = self._dialect
             if depends_on_session(sql):
                 dialect = await self._ask_dialect(sql, inbox)
-            viewed = await _read_viewed(sql, dialect, function)
+            viewed = await _read_viewed(sql, dialect, markers.function_of(error.payload))
         except UpstreamLost:
             raise
         except MalformedPacket:
             self._client.write(front + write_packet(error.payload, error.seq))
             return Outcome()
         except ProxyError as refusal:
-            metrics.STATEMENTS.labels("refused").inc()
-            log.info("ml statement refused errno=%d", refusal.kind.errno)
             self._client.write(front)
-            self._send_error(refusal, error.seq)
-            return _failed(refusal)
-        answer = ViewAnswer(
-            *(viewed, function, self._queries, self._layout),
-            *(self._evaluate(function, inbox), self._client, seq),
-        )
-        answer.next_transaction = next_transaction
-        return await self._view(answer, viewed, _COM_QUERY + attributes, inbox)
+            return self._refuse(refusal, error.seq)
+        return await self._view(viewed, attributes, seq, error.payload, inbox)
+
+    async def _answer_viewed(
+        self,
+        sql: bytes,
+        dialect: Dialect,
+        attributes: bytes,
+        seq: int,
+        error: bytes,
+        inbox: Inbox,
+    ) -> Outcome:
+        """Answer a statement that calls a function by name and has met a marker."""
+        try:
+            viewed = await _read_viewed(sql, dialect, markers.function_of(error))
+        except ProxyError as refusal:
+            return self._refuse(refusal, seq)
+        return await self._view(viewed, attributes, seq, error, inbox)
 
     async def pass_held(
         self, piece: Piece, inbox: Inbox, next_transaction: bytes | None = None
@@ -255,11 +412,17 @@ class Answerer:
         self._views.learn(row[0] for row in rows if row[0])
 
     async def _view(
-        self, answer: ViewAnswer, viewed: Viewed, front: bytes, inbox: Inbox
+        self, viewed: Viewed, attributes: bytes, seq: int, error: bytes, inbox: Inbox
     ) -> Outcome:
-        assert self._evaluation is not None
+        function = markers.function_of(error)
+        evaluation = self._evaluate(function, inbox)
+        answer = ViewAnswer(
+            *(viewed, function, self._queries, self._layout),
+            *(evaluation, self._client, seq),
+        )
+        answer.next_transaction = self._next_transaction
         outcome = await self._carry_out(
-            answer, "view", viewed.digest, self._evaluation, front, inbox
+            answer, "view", viewed.digest, evaluation, _COM_QUERY + attributes, inbox
         )
         outcome = outcome or Outcome()
         outcome.leaves_answers = answer.leaves_answers
@@ -271,11 +434,21 @@ class Answerer:
             await self._queries.execute(markers.FORGET, inbox)
 
     async def _define_view(
-        self, definition: ViewDefinition, attributes: bytes, seq: int, inbox: Inbox
+        self,
+        definition: ViewDefinition,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        has_more: bool,
     ) -> Outcome | None:
         evaluation = self._evaluate(definition.functions[0].name, inbox)
         answer = DefinitionAnswer(
-            definition, self._queries, self._layout, self._dialect, seq
+            definition,
+            self._queries,
+            self._layout,
+            self._dialect,
+            seq,
+            has_more=has_more,
         )
         front = _COM_QUERY + attributes
         outcome = await self._carry_out(
@@ -333,7 +506,14 @@ class Answerer:
         )
 
     async def _splice(
-        self, plan: Splice, attributes: bytes, seq: int, inbox: Inbox
+        self,
+        plan: Splice,
+        queries: Queries,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        *,
+        has_more: bool,
     ) -> Outcome | None:
         """Stream the upstream's rows through, with the answers in them.
 
@@ -347,11 +527,16 @@ class Answerer:
             self._layout,
             evaluation.ask,
             seq,
+            has_more=has_more,
             converts_numbers=self._dialect.is_mariadb,
         )
-        self._queries.send(plan.statement, _COM_QUERY + attributes)
         outcome = "ok"
         try:
+            try:
+                sql = await queries.bind(plan.statement, inbox, is_users=True)
+                queries.send(sql, _COM_QUERY + attributes)
+            except QueryFailed as failure:
+                result.feed([failure.packet])
             await self._stream(result, evaluation, inbox)
             if result.error is not None:
                 outcome = f"upstream error {error_number(result.error)}"
@@ -384,7 +569,12 @@ class Answerer:
             status = read_status(result.terminator, self._layout)
         if result.error is not None:
             return Outcome(status)
-        return Outcome(status, tuple(evaluation.warnings), evaluation.warning_count)
+        return Outcome(
+            status,
+            tuple(evaluation.warnings),
+            evaluation.warning_count,
+            next_seq=result.seq,
+        )
 
     def _evaluate(self, function: str, inbox: Inbox) -> Evaluation:
         self._evaluation = Evaluation(
@@ -419,10 +609,12 @@ class Answerer:
     async def _inline(
         self,
         plan: Inline,
+        queries: Queries,
         attributes: bytes,
         seq: int,
         inbox: Inbox,
-        next_transaction: bytes | None,
+        *,
+        has_more: bool,
     ) -> Outcome | None:
         """Send the statement with the answers in it.
 
@@ -430,10 +622,16 @@ class Answerer:
         """
         evaluation = self._evaluate(plan.calls[0].function.name, inbox)
         answer = InlineAnswer(
-            plan, self._queries, self._layout, evaluation, self._client, seq
+            plan,
+            queries,
+            self._layout,
+            evaluation,
+            self._client,
+            seq,
+            has_more=has_more,
         )
         answer.found_rows = self._found_rows
-        answer.next_transaction = next_transaction
+        answer.next_transaction = self._next_transaction
         front = _COM_QUERY + attributes
         return await self._carry_out(
             answer, "inline", plan.digest, evaluation, front, inbox
@@ -484,6 +682,7 @@ class Answerer:
             read_status(answer.passed.terminator, self._layout),
             tuple(evaluation.warnings),
             evaluation.warning_count,
+            next_seq=answer.passed.seq,
         )
 
     async def _stream(
@@ -568,6 +767,13 @@ async def _read_viewed(sql: bytes, dialect: Dialect, function: str) -> Viewed:
     if len(sql) <= PLANNED_AT_ONCE_BYTES:
         return read_viewed(sql, dialect, function)
     return await asyncio.to_thread(read_viewed, sql, dialect, function)
+
+
+def _one_of_several(error: bytes) -> UnsupportedStatement:
+    return UnsupportedStatement(
+        f"{markers.function_of(error)}: one of several statements in a packet reads a "
+        "view that calls it; send the statements one by one"
+    )
 
 
 def _failed(error: ProxyError) -> Outcome:

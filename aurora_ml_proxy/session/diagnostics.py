@@ -5,18 +5,21 @@ with our rows at the end.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aurora_ml_proxy.errors import UpstreamLost
 from aurora_ml_proxy.evaluate.evaluation import StatementWarning
 from aurora_ml_proxy.protocol.packets import packet_count, write_packet
 from aurora_ml_proxy.protocol.results import (
     Layout,
+    add_status,
     is_error,
     read_column_count,
+    read_status,
     read_text_row,
     write_text_row,
 )
+from aurora_ml_proxy.protocol.vocabulary import ServerStatus
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
 
@@ -34,6 +37,8 @@ class Outcome:
     """Many answers are still in the server's user variables, for a view."""
     failed_here: bool = False
     """The error was the proxy's: what the server has to show is of an older statement."""
+    next_seq: int = 0
+    """The sequence number of the next packet to the client, if one followed."""
 
 
 _SHOW = re.compile(
@@ -70,18 +75,29 @@ def keeps_warnings(sql: bytes) -> bool:
 
 
 async def show_warnings(
-    sql: bytes, last: Outcome, client: Port, layout: Layout, inbox: Inbox
-) -> None:
+    sql: bytes,
+    last: Outcome,
+    client: Port,
+    layout: Layout,
+    inbox: Inbox,
+    *,
+    seq: int = 1,
+    has_more: bool = False,
+) -> Outcome:
     """Pass the upstream's answer to SHOW WARNINGS on, with ours in it.
 
     Args:
         last: what the last statement left behind; when the proxy failed it, the rows of
             the upstream are of an older statement and stay out.
+        has_more: whether the client is told that another result follows.
+    Returns: what it leaves behind itself; the warnings are still there.
     Raises: UpstreamLost.
     """
     match = _match_show(sql)
     counts = match is not None and match["count"] is not None
-    seq, before_rows = 1, 1
+    more = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS) if has_more else 0
+    before_rows = 1
+    status = None
     first = True
     while True:
         packet = await inbox.read_packet()
@@ -97,6 +113,8 @@ async def show_warnings(
             first = False
         elif before_rows <= 0 and layout.is_terminator(packet.payload):
             is_last = True
+            status = read_status(packet.payload, layout)
+            payloads = [add_status(packet.payload, more, layout)]
             if not counts:
                 payloads = [_row(warning) for warning in last.warnings] + payloads
         elif before_rows <= 0 and counts:
@@ -105,12 +123,14 @@ async def show_warnings(
             payloads = [write_text_row([str(total).encode()])]
         elif before_rows <= 0 and last.failed_here:
             payloads = []
+        elif before_rows == 1 and layout.sends_eof:
+            payloads = [add_status(packet.payload, more, layout)]
         before_rows -= 1
         for payload in payloads:
             client.write(write_packet(payload, seq))
             seq += packet_count(len(payload))
         if is_last:
-            return
+            return replace(last, status=status, next_seq=seq & 0xFF)
 
 
 def _row(warning: StatementWarning) -> bytes:

@@ -32,7 +32,12 @@ from aurora_ml_proxy.protocol.results import (
 from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
-from aurora_ml_proxy.session.queries import Queries, QueryFailed, next_payloads
+from aurora_ml_proxy.session.queries import (
+    ENDS_STATEMENT,
+    Queries,
+    QueryFailed,
+    next_payloads,
+)
 from aurora_ml_proxy.splice.lookups import KnownAnswers, hash_of, render
 from aurora_ml_proxy.splice.packed import read_packed
 from aurora_ml_proxy.splice.passed import PassedResult
@@ -53,14 +58,6 @@ _NO_LIMIT = b" LIMIT 18446744073709551615"
 
 _CLEARS_WARNINGS = b"SELECT 1 FROM information_schema.ENGINES LIMIT 0"
 
-_FOUND_ROWS = (
-    b"SELECT SQL_CALC_FOUND_ROWS 1 FROM JSON_TABLE(%b,'$[*]' "
-    b"COLUMNS(x FOR ORDINALITY)) j LIMIT 1"
-)
-"""Makes FOUND_ROWS() the length of an array of numbers."""
-
-_MAX_FOUND_ROWS = 1_000_000
-
 _ENGINES = (
     b"SELECT COUNT(*),COALESCE(SUM(COALESCE(e.TRANSACTIONS,'NO')<>'YES'),0) FROM "
     b"information_schema.TABLES t LEFT JOIN information_schema.ENGINES e "
@@ -76,12 +73,6 @@ _ERROR_HEAD_BYTES = 9
 """Of an ERR packet: 0xFF, the number, the SQLSTATE behind a #."""
 
 _MISSING = str(MISSING).encode()
-
-_ENDS_STATEMENT = frozenset(
-    (1020, 1158, 1159, 1160, 1161, 1205, 1213, 1290, 1317, 1412, 1969, 3024, 3572)
-)
-"""Errors of a harvest that are the statement's own: the transaction may be gone, somebody
-has killed it, its time is over."""
 
 
 @dataclass(slots=True)
@@ -111,6 +102,8 @@ class InlineAnswer:
         evaluation: Evaluation,
         client: Port,
         seq: int,
+        *,
+        has_more: bool = False,
     ) -> None:
         self.passed = PassedResult(layout, seq)
         self.tries = 0
@@ -120,6 +113,7 @@ class InlineAnswer:
         self._evaluation = evaluation
         self._client = client
         self._seq = seq
+        self._has_more = has_more
         self._has_released = False
         self.found_rows: int | None = None
         """FOUND_ROWS() before the statement, when the statement leaves it alone."""
@@ -211,7 +205,7 @@ class InlineAnswer:
             await self._read(self._plan.harvests[index], query, inbox)
         except QueryFailed as failure:
             errno = error_number(failure.packet)
-            if errno in _ENDS_STATEMENT:
+            if errno in ENDS_STATEMENT:
                 raise
             self._has_failures = True
             log.debug("harvest %d: error %d", index, errno)
@@ -240,7 +234,7 @@ class InlineAnswer:
         elif b" LIMIT " not in sql:
             sql += _NO_LIMIT
         await self._queries.check_length(sql, self._function, inbox)
-        self._queries.send(sql)
+        self._queries.send(await self._queries.bind(sql, inbox))
         definitions = await self._queries.read_definitions(inbox)
         failure: ProxyError | None = None
         try:
@@ -377,25 +371,11 @@ class InlineAnswer:
             # A statement without tables does not clear what SHOW WARNINGS shows.
             await self._queries.rows(_CLEARS_WARNINGS, inbox)
             self._has_failures = False
-        await self._restore_found_rows(inbox)
+        if self.found_rows is not None:
+            await self._queries.restore_found_rows(self.found_rows, inbox)
         if self.next_transaction is not None:
             # The harvest was the next transaction; say it again for the statement's.
             await self._queries.execute(self.next_transaction, inbox)
-
-    async def _restore_found_rows(self, inbox: Inbox) -> None:
-        if self.found_rows is None or self.found_rows > _MAX_FOUND_ROWS:
-            return
-        sql = b"SELECT 1 LIMIT 0"
-        if self.found_rows:
-            numbers = b"CONCAT('[0',REPEAT(',0',%d),']')" % (self.found_rows - 1)
-            sql = _FOUND_ROWS % numbers
-        try:
-            await self._queries.rows(sql, inbox)
-        except QueryFailed as failure:
-            errno = error_number(failure.packet)
-            if errno in _ENDS_STATEMENT:
-                raise
-            log.debug("FOUND_ROWS() is lost: error %d", errno)
 
     async def _send(self, front: bytes, inbox: Inbox) -> bool:
         """Send the statement; whether it found every answer.
@@ -408,8 +388,18 @@ class InlineAnswer:
         if self._evaluation.failure is not None:
             raise self._evaluation.failure  # KILL has met a question of ours
         passed = self.passed = PassedResult(
-            self._layout, self._seq, plan.described, has_check=plan.has_check
+            self._layout,
+            self._seq,
+            plan.described,
+            has_check=plan.has_check,
+            has_more=self._has_more,
         )
+        try:
+            sql = await self._queries.bind(sql, inbox, is_users=True)
+        except QueryFailed as failure:
+            if await self._is_missing(failure.packet, inbox):
+                return False  # of constants, met while it is prepared
+            raise
         self._queries.send(sql, front)
         while not passed.has_ended:
             while self._has_released and self._client.is_full:
@@ -434,11 +424,8 @@ class InlineAnswer:
 
     async def _is_missing(self, packet: bytes, inbox: Inbox) -> bool:
         """Whether an ERR packet says that an answer is not in the statement."""
-        if error_number(packet) != _ER_DATA_OUT_OF_RANGE:
-            return False
-        if len(packet) > _ERROR_HEAD_BYTES + 1:
-            return _MISSING in packet
-        # In a wide character set both servers end the message at the first NUL.
+        if not may_be_missing(packet) or _MISSING in packet:
+            return may_be_missing(packet)
         return await self._warns_of_missing(inbox)
 
     async def _has_swallowed(self, inbox: Inbox) -> bool:
@@ -474,3 +461,13 @@ class InlineAnswer:
         )
         if not known or undoing_nothing:
             raise self._give_up()
+
+
+def may_be_missing(packet: bytes) -> bool:
+    """Whether an ERR packet says, or may say, that an answer is not in a statement.
+
+    In a wide character set both servers end the message at its first NUL.
+    """
+    if error_number(packet) != _ER_DATA_OUT_OF_RANGE:
+        return False
+    return _MISSING in packet or len(packet) <= _ERROR_HEAD_BYTES + 1

@@ -1,6 +1,7 @@
 """Queries of the proxy's own, on the connection that a client's statement came from."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable
 
 from aurora_ml_proxy.errors import StatementTooLong, UpstreamLost
@@ -9,6 +10,7 @@ from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.results import (
     ColumnDefinition,
     Layout,
+    error_number,
     is_error,
     read_column_count,
     read_column_definition,
@@ -18,11 +20,29 @@ from aurora_ml_proxy.protocol.vocabulary import CLIENT_QUERY_ATTRIBUTES, Command
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
 
+log = logging.getLogger(__name__)
+
 _COM_QUERY = bytes((Commands.COM_QUERY,))
 
 CERTAINLY_TAKEN_BYTES = 1 << 20
 """A shorter statement is under every max_allowed_packet that a server runs with; of a
 longer one the server is asked, for it would hang up."""
+
+
+_FOUND_ROWS = (
+    b"SELECT SQL_CALC_FOUND_ROWS 1 FROM JSON_TABLE(%b,'$[*]' "
+    b"COLUMNS(x FOR ORDINALITY)) j LIMIT 1"
+)
+"""Makes FOUND_ROWS() the length of an array of numbers."""
+
+_MAX_FOUND_ROWS = 1_000_000
+
+
+ENDS_STATEMENT = frozenset(
+    (1020, 1158, 1159, 1160, 1161, 1205, 1213, 1290, 1317, 1412, 1969, 3024, 3572)
+)
+"""Errors of a query of ours that are the statement's own: the transaction may be gone,
+somebody has killed it, its time is over."""
 
 
 class QueryFailed(Exception):
@@ -50,6 +70,15 @@ class Queries:
         """
         self._upstream.write(write_packet((front or self._front) + sql, 0))
 
+    async def bind(self, sql: bytes, inbox: Inbox, *, is_users: bool = False) -> bytes:
+        """What is to be sent for a statement of a plan.
+
+        Args:
+            is_users: whether it is the user's own statement, with answers in it.
+        Raises: QueryFailed, UpstreamLost.
+        """
+        return sql
+
     async def check_length(self, sql: bytes, function: str, inbox: Inbox) -> None:
         """Raises: StatementTooLong for what the upstream would hang up over."""
         if len(sql) < CERTAINLY_TAKEN_BYTES:
@@ -62,6 +91,21 @@ class Queries:
                 f"bytes, over the server's max_allowed_packet of {limit:,}; raise that, "
                 "or take fewer distinct texts at once"
             )
+
+    async def restore_found_rows(self, count: int, inbox: Inbox) -> None:
+        """Make FOUND_ROWS() what it was before our queries."""
+        if count > _MAX_FOUND_ROWS:
+            return
+        sql = b"SELECT 1 LIMIT 0"
+        if count:
+            sql = _FOUND_ROWS % (b"CONCAT('[0',REPEAT(',0',%d),']')" % (count - 1))
+        try:
+            await self.rows(sql, inbox)
+        except QueryFailed as failure:
+            errno = error_number(failure.packet)
+            if errno in ENDS_STATEMENT:
+                raise
+            log.debug("FOUND_ROWS() is lost: error %d", errno)
 
     async def rows(self, sql: bytes, inbox: Inbox) -> list[list[bytes | None]]:
         """All rows of a small result. Raises: QueryFailed, UpstreamLost."""

@@ -96,6 +96,10 @@ _CLEARS_WARNINGS = frozenset(
 """Commands besides COM_QUERY after which SHOW WARNINGS speaks of something else."""
 
 
+_SEVERAL_STATEMENTS = {b"\0\0": True, b"\1\0": False}
+"""MYSQL_OPTION_MULTI_STATEMENTS_ON and _OFF; servers refuse others with an error."""
+
+
 @dataclass(slots=True)
 class Context:
     """What all sessions share."""
@@ -270,6 +274,7 @@ class Session:
             self._names.may_match(statement)
             or self._context.views.may_match(statement)
             or self._last.leaves_answers
+            or self._answerer.prepared.concerns(statement)
             or self._last.warning_count > 0
             or self._next_transaction is not None
             or (
@@ -303,6 +308,10 @@ class Session:
             if piece.command in _CLEARS_WARNINGS:
                 self._last = Outcome(leaves_answers=self._last.leaves_answers)
                 self._next_transaction = None
+            if piece.command == Commands.COM_SET_OPTION:
+                self._set_option(piece.raw[5:7])
+            if piece.command == Commands.COM_RESET_CONNECTION:
+                self._answerer.prepared.forget_all()
             if response is Response.STREAM:
                 self._follower.is_blind = True
             self._follower.expect(response)
@@ -314,6 +323,11 @@ class Session:
         is_kept = piece.statement is not None and len(piece.raw) <= MAX_KEPT_BYTES
         is_query = piece.command == Commands.COM_QUERY
         self._sent = piece.raw if is_kept and is_query else b""
+
+    def _set_option(self, option: bytes) -> None:
+        """COM_SET_OPTION says whether a packet may hold several statements."""
+        if option in _SEVERAL_STATEMENTS:
+            self._answerer.takes_several = _SEVERAL_STATEMENTS[option]
 
     def _pass_on(self, piece: Piece) -> None:
         self._upstream_inbox = None
@@ -407,11 +421,17 @@ class Session:
         names_function = self._names.may_match(sql)
         if _SET_TRANSACTION.match(sql):
             self._next_transaction = sql
-        elif names_function or self._context.views.may_match(sql):
+        elif (
+            names_function
+            or self._answerer.prepared.concerns(sql)
+            or self._context.views.may_match(sql)
+        ):
             self._context.answering.add(self)
             try:
-                if names_function:
-                    outcome = await self._answerer.answer(piece, inbox, next_transaction)
+                if names_function or self._answerer.prepared.concerns(sql):
+                    outcome = await self._answerer.answer(
+                        piece, inbox, self._last, next_transaction
+                    )
                 else:
                     outcome = await self._answerer.pass_held(
                         piece, inbox, next_transaction
@@ -426,6 +446,7 @@ class Session:
             self._pass_on(piece)
             self._starts_transaction = piece.raw, next_transaction
             return
+        outcome.leaves_answers |= self._last.leaves_answers
         self._last = outcome
         if outcome.status is not None:
             self._follower.status = outcome.status
@@ -506,6 +527,7 @@ class Session:
         self._client_inbox = client = Inbox(self._client, 1, MAX_LOGIN_PACKET_BYTES)
         client.feed(self._splitter.take_rest())
         self._last = Outcome()
+        self._answerer.prepared.forget_all()
         self._next_transaction = None
         check_change_user(self._login_policy, self._login.legs, piece.raw[4:])
         self._upstream.write(piece.raw)

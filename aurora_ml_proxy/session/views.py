@@ -66,8 +66,10 @@ class DefinitionAnswer:
         layout: Layout,
         dialect: Dialect,
         seq: int,
+        *,
+        has_more: bool = False,
     ) -> None:
-        self.passed = PassedResult(layout, seq)
+        self.passed = PassedResult(layout, seq, has_more=has_more)
         self.seq = seq
         """The sequence number of the next packet to the client."""
         self._definition = definition

@@ -18,6 +18,7 @@ from aurora_ml_proxy.protocol.packets import (
 from aurora_ml_proxy.protocol.results import (
     ColumnDefinition,
     Layout,
+    add_status,
     add_warnings,
     is_error,
     read_column_count,
@@ -51,6 +52,7 @@ class PassedResult:
     Args:
         described: columns of the first result that are nothing but a call.
         has_check: whether the last column is ours, always NULL, and to be cut off.
+        has_more: whether the client is told that another result follows the last one.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class PassedResult:
         described: Iterable[Described] = (),
         *,
         has_check: bool = False,
+        has_more: bool = False,
     ) -> None:
         self.seq = first_seq
         """The sequence number of the next packet to the client."""
@@ -74,6 +77,7 @@ class PassedResult:
         self._layout = layout
         self._described = tuple(described)
         self._has_check = has_check
+        self._more = _MORE_RESULTS if has_more else 0
         self._at = _At.FIRST
         self._left = 0
         self._index = 0
@@ -111,7 +115,8 @@ class PassedResult:
     def finish(self, extra_warnings: int) -> bytes:
         """The last packets, once the upstream has sent everything and no error."""
         assert self.terminator is not None
-        self._hold(add_warnings(self.terminator, extra_warnings, self._layout))
+        terminator = add_warnings(self.terminator, extra_warnings, self._layout)
+        self._hold(add_status(terminator, self._more, self._layout))
         return self.take()
 
     def _hold(self, payload: bytes) -> None:
@@ -170,7 +175,7 @@ class PassedResult:
         return replace(edited, org_name=definition.org_name)
 
     def _read_eof(self, payload: bytes) -> None:
-        self._hold(payload)
+        self._hold(add_status(payload, self._more, self._layout))
         self._at = _At.ROWS
 
     def _read_last(self, payload: bytes) -> None:

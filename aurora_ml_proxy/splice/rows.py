@@ -24,6 +24,7 @@ from aurora_ml_proxy.protocol.packets import (
 from aurora_ml_proxy.protocol.results import (
     ColumnDefinition,
     Layout,
+    add_status,
     add_warnings,
     is_error,
     read_column_count,
@@ -79,6 +80,7 @@ class SplicedResult:
     """One result set, spliced. Packets in by `feed`, packets out by `take_ready`.
 
     Args:
+        has_more: whether the client is told that another result follows.
         converts_numbers: whether the upstream writes numbers in character_set_results
             too, as MariaDB does; MySQL leaves them in ASCII.
     """
@@ -90,6 +92,7 @@ class SplicedResult:
         ask: Ask,
         first_seq: int,
         *,
+        has_more: bool = False,
         converts_numbers: bool,
     ) -> None:
         self.seq = first_seq
@@ -103,6 +106,7 @@ class SplicedResult:
         self.rows = 0
         self._plan = plan
         self._layout = layout
+        self._more = _MORE_RESULTS if has_more else 0
         self._ask = ask
         self._at = _At.COUNT
         self._ready: list[bytes] = []
@@ -182,7 +186,8 @@ class SplicedResult:
     def finish(self, extra_warnings: int) -> bytes:
         """The terminator, once every row is out."""
         assert self.terminator is not None and not self._waiting
-        self._pass(add_warnings(self.terminator, extra_warnings, self._layout))
+        terminator = add_warnings(self.terminator, extra_warnings, self._layout)
+        self._pass(add_status(terminator, self._more, self._layout))
         return self.take_ready()
 
     def _pass(self, payload: bytes) -> None:
@@ -244,7 +249,7 @@ class SplicedResult:
                     raise wrong_batch_size(call.function.name)
 
     def _read_eof(self, payload: bytes) -> None:
-        self._pass(payload)
+        self._pass(add_status(payload, self._more, self._layout))
         self._at = _At.ROWS
 
     def _read_last(self, payload: bytes) -> None:

@@ -36,8 +36,7 @@ def shape(text: str):
                 [],
                 ["a"],
                 [
-                    "FROM t JOIN u",
-                    "ON v",
+                    "FROM t JOIN u ON v",
                     "WHERE b",
                     "GROUP BY c",
                     "HAVING d",
@@ -45,6 +44,18 @@ def shape(text: str):
                     "LIMIT 1",
                 ],
             ),
+        ),
+        (
+            "SELECT a FROM t ON DUPLICATE KEY UPDATE b = 1",
+            ([], ["a"], ["FROM t", "ON DUPLICATE KEY UPDATE b = 1"]),
+        ),
+        (
+            "SELECT a FROM t USE INDEX FOR ORDER BY (k) ORDER BY b",
+            ([], ["a"], ["FROM t USE INDEX FOR ORDER BY (k)", "ORDER BY b"]),
+        ),
+        (
+            "SELECT a FROM t FOR SYSTEM_TIME AS OF b RETURNING c",
+            ([], ["a"], ["FROM t FOR SYSTEM_TIME AS OF b", "RETURNING c"]),
         ),
         ("SELECT (SELECT a FROM t) b FROM u", ([], ["(SELECT a FROM t) b"], ["FROM u"])),
         ("WITH c AS (SELECT 1) SELECT a FROM c", ([], ["a"], ["FROM c"])),

@@ -1,10 +1,13 @@
 import pytest
 from support.oracle import expand
+from support.sql_fixtures import MARIADB, NotSpliced, read_not_spliced, statement_of
 
-from aurora_ml_proxy.functions import CONFIDENCE, LABEL
+from aurora_ml_proxy.functions import CONFIDENCE, FUNCTIONS, LABEL
+from aurora_ml_proxy.plan.calls import find_calls
 from aurora_ml_proxy.plan.dialect import Dialect
-from aurora_ml_proxy.plan.plan import Splice, SplicedCall
-from aurora_ml_proxy.plan.splice import quote_name
+from aurora_ml_proxy.plan.plan import Inline, Splice, SplicedCall
+from aurora_ml_proxy.plan.select import read_select
+from aurora_ml_proxy.plan.splice import NotSpliceable, splice
 from aurora_ml_proxy.plan.statement import plan_statement
 
 NAME = "aws_comprehend_detect_sentiment"
@@ -12,7 +15,7 @@ NAME = "aws_comprehend_detect_sentiment"
 
 def plan(text: str, dialect: Dialect = Dialect()) -> Splice:  # noqa: B008 - frozen
     found = plan_statement(expand(text).encode(), dialect)
-    assert found is not None
+    assert isinstance(found, Splice)
     return found
 
 
@@ -133,13 +136,8 @@ def test_a_generated_name_is_cut_where_the_servers_cut_it():
     found = plan_statement(
         b"SELECT " + NAME.encode() + b"('\xe9','en')", Dialect(charset="latin1")
     )
-    assert (
-        found is not None and b"`" + NAME.encode() + b"('\xe9','en')`" in found.statement
-    )
-
-
-def test_names_are_quoted_in_a_way_that_every_mode_understands():
-    assert quote_name(b"a`b") == b"`a``b`"
+    assert isinstance(found, Splice)
+    assert b"`" + NAME.encode() + b"('\xe9','en')`" in found.statement
 
 
 @pytest.mark.parametrize(
@@ -163,3 +161,14 @@ def test_names_are_quoted_in_a_way_that_every_mode_understands():
 )
 def test_what_does_not_depend_on_a_call_is_left_in_peace(text):
     assert plan(text).calls
+
+
+@pytest.mark.parametrize("entry", read_not_spliced(), ids=lambda e: e.statement[:60])
+def test_what_depends_on_a_call_is_not_spliced_but_answered_inline(entry: NotSpliced):
+    statement = statement_of(entry.statement)
+    select = read_select(statement)
+    assert select is not None and select.items
+    with pytest.raises(NotSpliceable) as caught:
+        splice(statement, select, find_calls(statement, FUNCTIONS))
+    assert str(caught.value) == entry.reason
+    assert isinstance(plan_statement(entry.statement.encode(), MARIADB), Inline)

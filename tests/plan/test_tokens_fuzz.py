@@ -2,7 +2,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurora_ml_proxy.plan.dialect import Dialect, mask_multibyte
-from aurora_ml_proxy.plan.splice import replace_spans
 from aurora_ml_proxy.plan.tokens import Unreadable, read_statement, tokenize
 
 dialects = st.builds(
@@ -83,14 +82,3 @@ def test_the_source_has_the_same_tokens(sql, dialect):
     assert [(t.kind, t.text) for t in again.tokens] == [
         (t.kind, t.text) for t in statement.tokens
     ]
-
-
-@given(st.binary(max_size=30), st.lists(st.integers(0, 30), max_size=6))
-def test_spans_are_replaced_and_nothing_else(sql, bounds):
-    assert replace_spans(sql, []) == sql
-    bounds = sorted(min(bound, len(sql)) for bound in bounds)[: len(bounds) // 2 * 2]
-    spans = list(zip(bounds[::2], bounds[1::2], strict=True))
-    same = [(start, stop, sql[start:stop]) for start, stop in spans]
-    assert replace_spans(sql, same) == sql
-    gone = replace_spans(sql, [(start, stop, b"") for start, stop in spans])
-    assert len(gone) == len(sql) - sum(stop - start for start, stop in spans)
