@@ -8,7 +8,8 @@ plan        a statement that calls an ML function becomes a Plan, or one clear e
 backends    the model services: Comprehend, a local model, a fake.
 evaluate    argument values become answers: distinct, in batches, in parallel.
 splice      answers go into the rows that stream back.
-session     one client's conversation; composes the five stages above.
+catalog     what lives in the server: the functions that views call.
+session     one client's conversation; composes the six stages above.
 server      listener, links, TLS, the admin endpoint: sockets live here only.
 
 Beside them: `functions` (the table of ML functions), `errors` (the table of errors),

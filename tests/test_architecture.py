@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "aurora_ml_proxy"
 ROOT = PACKAGE.name
 
-STAGES = ("protocol", "intercept", "plan", "evaluate", "splice", "session")
+STAGES = ("protocol", "intercept", "plan", "evaluate", "splice", "catalog", "session")
 """In the order a query meets them; a stage may import those before it."""
 
 SHARED = ("errors", "functions", "config", "metrics")
@@ -44,7 +44,7 @@ ONLY_IN = {
 }
 """Libraries that are known in one place."""
 
-NO_CLOCK_NO_LOOP = ("protocol", "intercept", "plan", "splice")
+NO_CLOCK_NO_LOOP = ("protocol", "intercept", "plan", "splice", "catalog")
 """Stages that a test can run by hand, without an event loop."""
 
 TRANSPORTS = {

@@ -35,3 +35,42 @@ class NameFilter:
             if needle in lowered:
                 return self._call.search(lowered) is not None
         return False
+
+
+_NO_LETTER_BEFORE = rb"(?<![\w$\x80-\xff])"
+_NOR_BEHIND = rb"(?![\w$\x80-\xff])"
+
+MAX_VIEWS = 64
+"""Names of views that are remembered, the last ones: every statement is searched for
+them."""
+
+
+class ViewNames:
+    """The names of views that call ML functions, as far as they have been met.
+
+    The markers in a view say themselves that they want answers. The names are for what
+    comes too late: a result of which the client has got the beginning by then.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[bytes, re.Pattern[bytes]] = {}
+
+    def learn(self, names: Iterable[bytes]) -> None:
+        """Remember names, given in lower case."""
+        for name in names:
+            self._names.pop(name, None)
+            self._names[name] = re.compile(
+                _NO_LETTER_BEFORE + re.escape(name) + _NOR_BEHIND
+            )
+        while len(self._names) > MAX_VIEWS:
+            del self._names[next(iter(self._names))]
+
+    def may_match(self, statement: bytes) -> bool:
+        """Whether one of the names stands in these bytes, in any case, as a word."""
+        if not self._names:
+            return False
+        lowered = statement.lower()
+        return any(
+            name in lowered and word.search(lowered) is not None
+            for name, word in self._names.items()
+        )

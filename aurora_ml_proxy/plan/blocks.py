@@ -18,7 +18,7 @@ from aurora_ml_proxy.plan.select import (
     read_select_at,
 )
 from aurora_ml_proxy.plan.spans import Span as Span
-from aurora_ml_proxy.plan.spans import end_of_group
+from aurora_ml_proxy.plan.spans import end_of_group, keyword
 from aurora_ml_proxy.plan.spans import mark as mark
 from aurora_ml_proxy.plan.spans import word as word
 from aurora_ml_proxy.plan.tokens import Statement
@@ -84,7 +84,7 @@ def read_blocks(statement: Statement) -> list[Block]:
     blocks += [
         _read_select_block(statement, i)
         for i in range(len(statement.tokens))
-        if word(statement, i) == b"SELECT" and mark(statement, i - 1) != b"."
+        if keyword(statement, i) == b"SELECT"
     ]
     for block in blocks:
         _find_parent(block, blocks)
@@ -123,7 +123,7 @@ def _end_of_select(statement: Statement, start: int) -> int:
     """Behind the last token of a SELECT; another on its level is of the same UNION."""
     level, end = statement.depth[start], end_of_group(statement, start)
     for i in range(start + 1, end):
-        if statement.depth[i] == level and word(statement, i) == b"SELECT":
+        if statement.depth[i] == level and keyword(statement, i) == b"SELECT":
             return i
     return end
 
@@ -168,8 +168,8 @@ def _head(statement: Statement) -> Iterator[Block]:
             first += 1
         found.append((b"FROM", (first, marks[0] - 1)))
     for i, behind in pairwise([*marks, end]):
-        keyword = word(statement, i)
-        found.append((keyword, (i + _words(keyword), behind - 1)))
+        text = word(statement, i)
+        found.append((text, (i + _words(text), behind - 1)))
     parts = _parts(found)
     if kind == b"DELETE" and b"USING" in parts:
         parts[b"FROM"] = parts.pop(b"USING")
@@ -179,14 +179,14 @@ def _head(statement: Statement) -> Iterator[Block]:
 def _starts_dml_part(statement: Statement, i: int, start: int) -> bool:
     if statement.depth[i] != statement.depth[start]:
         return False
-    keyword = word(statement, i)
-    if keyword not in _DML_PARTS or mark(statement, i - 1) == b".":
+    text = keyword(statement, i)
+    if text not in _DML_PARTS:
         return False
-    if keyword == b"USING":  # of DELETE FROM a USING a JOIN b USING (c)
+    if text == b"USING":  # of DELETE FROM a USING a JOIN b USING (c)
         return mark(statement, i + 1) != b"("
-    if keyword == b"ORDER":
+    if text == b"ORDER":
         return word(statement, i - 1) != b"FOR"
-    if keyword == b"RETURNING":
+    if text == b"RETURNING":
         return word(statement, start) == b"DELETE" and i > start + 2
     return True
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from aurora_ml_proxy.plan.calls import Call
 from aurora_ml_proxy.plan.select import SET_OPERATORS
-from aurora_ml_proxy.plan.spans import Span, mark, word
+from aurora_ml_proxy.plan.spans import Span, keyword, mark, word
 from aurora_ml_proxy.plan.template import outermost
 from aurora_ml_proxy.plan.tokens import Kind, Statement
 
@@ -76,9 +76,7 @@ def _ands(statement: Statement, first: int, last: int) -> list[int]:
     for i in range(first, last + 1):
         if statement.depth[i] != statement.depth[first]:
             continue
-        text = mark(statement, i)
-        if mark(statement, i - 1) != b".":
-            text = text or word(statement, i)
+        text = mark(statement, i) or keyword(statement, i)
         if text in _BINDS_LESS:
             return []
         if text == b"CASE":

@@ -18,7 +18,11 @@ from aurora_ml_proxy.plan.limits import Prefix, find_prefix
 from aurora_ml_proxy.plan.names import alias_of, generated_name, quote_name
 from aurora_ml_proxy.plan.outline import Outline, read_outline
 from aurora_ml_proxy.plan.plan import Inline, InlineCall
-from aurora_ml_proxy.plan.refusals import refuse_diagnostics, refuse_what_is_read_twice
+from aurora_ml_proxy.plan.refusals import (
+    refuse_deep_nesting,
+    refuse_diagnostics,
+    refuse_what_is_read_twice,
+)
 from aurora_ml_proxy.plan.select import Item, decoded
 from aurora_ml_proxy.plan.spans import Span, word
 from aurora_ml_proxy.plan.template import (
@@ -49,6 +53,7 @@ def inline(
 
     Raises: UnsupportedStatement, WrongArgument.
     """
+    refuse_deep_nesting(calls)
     refuse_what_is_read_twice(statement, calls)
     refuse_diagnostics(statement, calls[0])
     outline = read_outline(statement, calls, dialect)

@@ -40,6 +40,7 @@ from aurora_ml_proxy.plan.tokens import (
     read_statement,
     tokenize,
 )
+from aurora_ml_proxy.plan.views import ViewDefinition
 
 _DIAGNOSTICS = re.compile(
     rb"(?<!\w)(?:found_rows|row_count)\b|warning_count|error_count", re.IGNORECASE
@@ -204,6 +205,11 @@ def plan_text(
     if plan is None:
         return None
     name = calls[0].function.name
+    if isinstance(plan, ViewDefinition):
+        raise UnsupportedStatement(
+            f"{name}: a view that calls it cannot be defined by a prepared statement; "
+            "send CREATE VIEW itself"
+        )
     if _DIAGNOSTICS.search(text):
         raise UnsupportedStatement(
             f"{name}: in a prepared statement with FOUND_ROWS() or its like, which tells "

@@ -9,7 +9,28 @@ from aurora_ml_proxy.plan.spans import mark
 from aurora_ml_proxy.plan.tokens import Kind, Statement
 
 _READS_DIAGNOSTICS = frozenset((b"FOUND_ROWS", b"ROW_COUNT"))
-_DIAGNOSTIC_VARIABLES = (b"warning_count", b"error_count")
+_DIAGNOSTIC_VARIABLES = frozenset((b"warning_count", b"error_count"))
+
+_MAX_NESTED = 8
+"""Calls in each other's arguments. An answer's expression has its argument in it twice,
+so each level doubles the statement: 8 are some 70 kB, 20 would be some 300 MB."""
+
+
+def refuse_deep_nesting(calls: Sequence[Call]) -> None:
+    """Refuse calls that are nested more deeply than anyone means.
+
+    Raises: UnsupportedStatement.
+    """
+    around: list[Call] = []
+    for call in calls:
+        while around and around[-1].last < call.first:
+            around.pop()
+        around.append(call)
+        if len(around) > _MAX_NESTED:
+            raise UnsupportedStatement(
+                f"{call.function.name}: more than {_MAX_NESTED} calls in each other's "
+                "arguments; put an answer into a variable or a column first"
+            )
 
 
 def refuse_what_is_read_twice(statement: Statement, calls: Sequence[Call]) -> None:
@@ -50,5 +71,6 @@ def _reads_diagnostics(statement: Statement, i: int) -> bool:
     if token.kind is Kind.WORD:
         return token.text in _READS_DIAGNOSTICS and mark(statement, i + 1) == b"("
     if token.kind is Kind.VARIABLE and token.text.startswith(b"@@"):
-        return token.text.lower().endswith(_DIAGNOSTIC_VARIABLES)
+        name = token.text[2:].rpartition(b".")[2].strip(b"`")
+        return name.lower() in _DIAGNOSTIC_VARIABLES
     return False

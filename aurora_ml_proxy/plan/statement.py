@@ -17,11 +17,12 @@ from aurora_ml_proxy.plan.tokens import (
     is_semicolon,
     read_statement,
 )
+from aurora_ml_proxy.plan.views import ViewDefinition, read_definition
 
 
 def plan_statement(
     sql: bytes, dialect: Dialect, functions: Mapping[str, Function] = FUNCTIONS
-) -> Plan | None:
+) -> Plan | ViewDefinition | None:
     """How to answer this statement; None: it calls none of ours, so the server answers.
 
     A statement that cannot be read is the server's to judge as well: it cannot succeed.
@@ -35,6 +36,9 @@ def plan_statement(
         return None
     if not calls:
         return None
+    definition = read_definition(statement, calls)
+    if definition is not None:
+        return definition
     if _has_several_statements(statement):
         return None
     kinds = read_kinds(statement, calls[0])

@@ -129,6 +129,22 @@ class ResponseFollower:
         return not self._outstanding
 
     @property
+    def unanswered(self) -> int:
+        """How many commands wait for their response, or for the rest of it."""
+        return len(self._outstanding)
+
+    @property
+    def awaits_one_result(self) -> bool:
+        """Whether one statement is under way, and no byte of its response has come."""
+        return (
+            len(self._outstanding) == 1
+            and self._outstanding[0] is Response.RESULT
+            and self._at == _At.START
+            and self.is_between_packets
+            and not self.status & _MORE_RESULTS
+        )
+
+    @property
     def is_between_packets(self) -> bool:
         """Whether the next byte starts a packet."""
         return not self._skip and not self._partial
@@ -203,6 +219,7 @@ class ResponseFollower:
         first = payload[0] if payload else _OK
         if first == _ERR and self._at != _At.ONE:
             if not (self._has_progress and payload[1:3] == _PROGRESS_ERRNO):
+                self.status &= ~_MORE_RESULTS
                 self._done()
             return
         _READERS[self._at](self, first, payload)

@@ -1,6 +1,7 @@
 """Answer one statement that may be ours, while the session holds the client back."""
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -8,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from aurora_ml_proxy import metrics
+from aurora_ml_proxy.catalog import markers
 from aurora_ml_proxy.errors import (
     MalformedPacket,
     ProxyError,
@@ -22,14 +24,16 @@ from aurora_ml_proxy.evaluate.evaluation import (
     Spawn,
     StatementWarning,
 )
+from aurora_ml_proxy.intercept.names import ViewNames
 from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
 from aurora_ml_proxy.plan.plan import Inline, Plan, Splice
 from aurora_ml_proxy.plan.prepared import read_command
 from aurora_ml_proxy.plan.several import Several, may_be_several, read_several
 from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
+from aurora_ml_proxy.plan.views import ViewDefinition, Viewed, read_viewed
 from aurora_ml_proxy.protocol.attributes import split_attributes
 from aurora_ml_proxy.protocol.commands import Piece
-from aurora_ml_proxy.protocol.packets import packet_count, write_packet
+from aurora_ml_proxy.protocol.packets import Packet, packet_count, write_packet
 from aurora_ml_proxy.protocol.results import (
     Layout,
     error_number,
@@ -44,6 +48,12 @@ from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.prepared import Bound, PreparedStatements
 from aurora_ml_proxy.session.queries import Queries, QueryFailed
 from aurora_ml_proxy.session.several import SeveralAnswer
+from aurora_ml_proxy.session.views import (
+    DefinitionAnswer,
+    HeldQuery,
+    ViewAnswer,
+    views_among,
+)
 from aurora_ml_proxy.splice.rows import SplicedResult
 
 log = logging.getLogger(__name__)
@@ -61,6 +71,9 @@ _READS_DIAGNOSTICS = re.compile(
     rb"found_rows|row_count|warning_count|error_count", re.IGNORECASE
 )
 
+_QUERY = re.compile(rb"[\s(]*(?:SELECT|WITH|TABLE|VALUES)\b", re.IGNORECASE)
+"""What gives rows and nothing else; behind a comment it is passed on as it is."""
+
 _COM_QUERY = bytes((Commands.COM_QUERY,))
 _COM_STMT_PREPARE = bytes((Commands.COM_STMT_PREPARE,))
 
@@ -71,6 +84,14 @@ seconds, in which every other connection would stand still."""
 MAX_PLANNED_BYTES = 4 << 20
 """A longer statement is passed on unread: to cut it would take hundreds of megabytes. A
 call in it is the upstream's error 1305 (unknown function)."""
+
+
+class _MarkerMet(Exception):
+    """A statement that calls a function by its name reads a view as well."""
+
+    def __init__(self, error: Packet) -> None:
+        super().__init__()
+        self.error = error
 
 
 class Answerer:
@@ -85,7 +106,9 @@ class Answerer:
         engine: Engine,
         policy: Policy,
         spawn: Spawn,
+        views: ViewNames,
     ) -> None:
+        self._views = views
         self._client = client
         self._upstream = upstream
         self._layout = layout
@@ -175,15 +198,24 @@ class Answerer:
         if isinstance(found, Bound):
             plan, queries = found.plan, found.queries
             self._found_rows = found.found_rows
+        elif isinstance(found, ViewDefinition):
+            return await self._define_view(found, attributes, seq, inbox, has_more)
         else:
             plan = found
-        if isinstance(plan, Splice):
-            return await self._splice(
+        try:
+            if isinstance(plan, Splice):
+                return await self._splice(
+                    plan, queries, attributes, seq, inbox, has_more=has_more
+                )
+            return await self._inline(
                 plan, queries, attributes, seq, inbox, has_more=has_more
             )
-        return await self._inline(
-            plan, queries, attributes, seq, inbox, has_more=has_more
-        )
+        except _MarkerMet as met:
+            if has_more:
+                return self._refuse(_one_of_several(met.error.payload), seq)
+            return await self._answer_viewed(
+                sql, dialect, attributes, seq, met.error.payload, inbox
+            )
 
     async def _read(
         self,
@@ -193,7 +225,7 @@ class Answerer:
         seq: int,
         inbox: Inbox,
         has_more: bool,
-    ) -> Plan | Bound | Outcome | None:
+    ) -> Plan | ViewDefinition | Bound | Outcome | None:
         """How to answer a statement; an Outcome when that is done."""
         if self.prepared.concerns(sql):
             command = read_command(sql, dialect)
@@ -276,6 +308,154 @@ class Answerer:
         log.info("ml statement refused errno=%d", error.kind.errno)
         self._send_error(error, seq)
         return _failed(error)
+
+    async def answer_view(
+        self,
+        piece: Piece,
+        front: bytes,
+        error: Packet,
+        inbox: Inbox,
+        next_transaction: bytes | None = None,
+    ) -> Outcome:
+        """Answer a COM_QUERY that has failed with a marker's error, of a view.
+
+        Args:
+            front: what came before the ERR packet, error; its client has seen neither.
+            inbox: as for `answer`.
+        Raises: UpstreamLost.
+        """
+        assert piece.statement is not None
+        seq = packet_count(1 + len(piece.statement))
+        self._next_transaction = next_transaction
+        try:
+            attributes, sql = split_attributes(piece.statement, self._layout.capabilities)
+            dialect = self._dialect
+            if depends_on_session(sql):
+                dialect = await self._ask_dialect(sql, inbox)
+            viewed = await _read_viewed(sql, dialect, markers.function_of(error.payload))
+        except UpstreamLost:
+            raise
+        except MalformedPacket:
+            self._client.write(front + write_packet(error.payload, error.seq))
+            return Outcome()
+        except ProxyError as refusal:
+            self._client.write(front)
+            return self._refuse(refusal, error.seq)
+        return await self._view(viewed, attributes, seq, error.payload, inbox)
+
+    async def _answer_viewed(
+        self,
+        sql: bytes,
+        dialect: Dialect,
+        attributes: bytes,
+        seq: int,
+        error: bytes,
+        inbox: Inbox,
+    ) -> Outcome:
+        """Answer a statement that calls a function by name and has met a marker."""
+        try:
+            viewed = await _read_viewed(sql, dialect, markers.function_of(error))
+        except ProxyError as refusal:
+            return self._refuse(refusal, seq)
+        return await self._view(viewed, attributes, seq, error, inbox)
+
+    async def pass_held(
+        self, piece: Piece, inbox: Inbox, next_transaction: bytes | None = None
+    ) -> Outcome | None:
+        """Pass on a query that may read a view, its result held back for a while.
+
+        Returns: None when it is no single query: pass it on.
+        Raises: UpstreamLost.
+        """
+        assert piece.statement is not None
+        if piece.command != Commands.COM_QUERY:
+            return None
+        seq = packet_count(1 + len(piece.statement))
+        try:
+            attributes, sql = split_attributes(piece.statement, self._layout.capabilities)
+        except MalformedPacket:
+            return None
+        if not _QUERY.match(sql) or b";" in sql.rstrip(b" \t\r\n;"):
+            return None
+        held = HeldQuery(sql, self._queries, self._layout, self._client, seq)
+        try:
+            await held.answer(_COM_QUERY + attributes, inbox)
+        except QueryFailed as failure:
+            if markers.is_unanswered(failure.packet):
+                if not held.has_released:
+                    error = Packet(failure.packet, seq)
+                    return await self.answer_view(
+                        piece, b"", error, inbox, next_transaction
+                    )
+                too_late = UnsupportedStatement(
+                    f"{markers.function_of(failure.packet)}: a view that calls it is "
+                    "read behind more rows than can be held back; read it by itself"
+                )
+                self._send_error(too_late, held.passed.seq)
+                return _failed(too_late)
+            data = held.passed.take()
+            self._client.write(data + write_packet(failure.packet, held.passed.seq))
+            return Outcome()
+        self._client.write(held.passed.finish(0))
+        assert held.passed.terminator is not None
+        return Outcome(read_status(held.passed.terminator, self._layout))
+
+    async def learn_views(self, piece: Piece, inbox: Inbox) -> None:
+        """Remember the views that a statement reads. Raises: UpstreamLost."""
+        assert piece.statement is not None
+        try:
+            _, sql = split_attributes(piece.statement, self._layout.capabilities)
+            viewed = await _read_viewed(sql, self._dialect, "")
+            rows = await self._queries.rows(views_among(viewed.names), inbox)
+        except (MalformedPacket, UnsupportedStatement, QueryFailed):
+            return
+        self._views.learn(row[0] for row in rows if row[0])
+
+    async def _view(
+        self, viewed: Viewed, attributes: bytes, seq: int, error: bytes, inbox: Inbox
+    ) -> Outcome:
+        function = markers.function_of(error)
+        evaluation = self._evaluate(function, inbox)
+        answer = ViewAnswer(
+            *(viewed, function, self._queries, self._layout),
+            *(evaluation, self._client, seq),
+        )
+        answer.next_transaction = self._next_transaction
+        outcome = await self._carry_out(
+            answer, "view", viewed.digest, evaluation, _COM_QUERY + attributes, inbox
+        )
+        outcome = outcome or Outcome()
+        outcome.leaves_answers = answer.leaves_answers
+        return outcome
+
+    async def forget_answers(self, inbox: Inbox) -> None:
+        """Take the answers of a view out of the server. Raises: UpstreamLost."""
+        with contextlib.suppress(QueryFailed):
+            await self._queries.execute(markers.FORGET, inbox)
+
+    async def _define_view(
+        self,
+        definition: ViewDefinition,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        has_more: bool,
+    ) -> Outcome | None:
+        evaluation = self._evaluate(definition.functions[0].name, inbox)
+        answer = DefinitionAnswer(
+            definition,
+            self._queries,
+            self._layout,
+            self._dialect,
+            seq,
+            has_more=has_more,
+        )
+        front = _COM_QUERY + attributes
+        outcome = await self._carry_out(
+            answer, "definition", definition.digest, evaluation, front, inbox
+        )
+        self._views.learn([definition.name])
+        return outcome
 
     def interrupt(self, error: ProxyError) -> None:
         """Let the statement that waits for answers fail, if there is one."""
@@ -360,9 +540,13 @@ class Answerer:
             await self._stream(result, evaluation, inbox)
             if result.error is not None:
                 outcome = f"upstream error {error_number(result.error)}"
-                if error_number(result.error) == ER_PARSE_ERROR and result.seq == seq:
-                    return None
-                self._client.write(write_packet(result.error, result.seq))
+                if not result.rows:
+                    if error_number(result.error) == ER_PARSE_ERROR:
+                        return None
+                    if markers.is_unanswered(result.error):
+                        raise _MarkerMet(Packet(result.error, seq))
+                data = result.take_ready()
+                self._client.write(data + write_packet(result.error, result.seq))
             else:
                 self._client.write(result.finish(evaluation.warning_count))
         except ProxyError as error:
@@ -436,7 +620,6 @@ class Answerer:
 
         Returns: None when the upstream could not parse the statement, as in `_splice`.
         """
-        started = time.perf_counter()
         evaluation = self._evaluate(plan.calls[0].function.name, inbox)
         answer = InlineAnswer(
             plan,
@@ -449,15 +632,38 @@ class Answerer:
         )
         answer.found_rows = self._found_rows
         answer.next_transaction = self._next_transaction
+        front = _COM_QUERY + attributes
+        return await self._carry_out(
+            answer, "inline", plan.digest, evaluation, front, inbox
+        )
+
+    async def _carry_out(
+        self,
+        answer: InlineAnswer | ViewAnswer | DefinitionAnswer,
+        rule: str,
+        digest: str,
+        evaluation: Evaluation,
+        front: bytes,
+        inbox: Inbox,
+    ) -> Outcome | None:
+        """Let it answer, and give the client the end of it, or the error.
+
+        Returns: None when the upstream could not parse the statement, as in `_splice`.
+        """
+        started = time.perf_counter()
+        first_seq = answer.seq
         outcome = "ok"
         try:
-            await answer.answer(_COM_QUERY + attributes, inbox)
+            await answer.answer(front, inbox)
             self._client.write(answer.passed.finish(evaluation.warning_count))
         except QueryFailed as failure:
             errno = error_number(failure.packet)
             outcome = f"upstream error {errno}"
-            if errno == ER_PARSE_ERROR and answer.seq == seq:
-                return None
+            if rule == "inline" and answer.seq == first_seq:
+                if errno == ER_PARSE_ERROR:
+                    return None
+                if markers.is_unanswered(failure.packet):
+                    raise _MarkerMet(Packet(failure.packet, first_seq)) from None
             self._client.write(write_packet(failure.packet, answer.seq))
             return Outcome()
         except ProxyError as error:
@@ -470,9 +676,7 @@ class Answerer:
             outcome = "client left"
             raise
         finally:
-            self._log(
-                "inline", plan.digest, outcome, answer.passed.rows, evaluation, started
-            )
+            self._log(rule, digest, outcome, answer.passed.rows, evaluation, started)
         assert answer.passed.terminator is not None
         return Outcome(
             read_status(answer.passed.terminator, self._layout),
@@ -491,8 +695,7 @@ class Answerer:
         sips = False
         while True:
             # First of all, for rows that leave make room.
-            if data := result.take_ready():
-                self._client.write(data)
+            self._pass_rows(result)
             has_room = (
                 result.pending_bytes < WINDOW_BYTES
                 and not evaluation.is_saturated
@@ -504,8 +707,7 @@ class Answerer:
                 evaluation.flush()
             if evaluation.failure is not None:
                 raise evaluation.failure
-            if data := result.take_ready():
-                self._client.write(data)
+            self._pass_rows(result)
             if result.has_ended and not result.is_waiting:
                 return
             if payloads:
@@ -517,6 +719,12 @@ class Answerer:
             if not has_room and not evaluation.in_flight:
                 evaluation.flush()
             sips = await self._wait(inbox, has_room)
+
+    def _pass_rows(self, result: SplicedResult) -> None:
+        """Give the client what is ready, once there is a row: a view's error is none."""
+        is_whole = result.has_ended and result.error is None
+        if (result.rows or is_whole) and (data := result.take_ready()):
+            self._client.write(data)
 
     async def _wait(self, inbox: Inbox, has_room: bool) -> bool:
         """Wait for rows, for answers, or for the client to take what it has.
@@ -545,13 +753,27 @@ class Answerer:
                 await inbox.until_woken()
 
 
-async def _plan(sql: bytes, dialect: Dialect) -> Plan | None:
+async def _plan(sql: bytes, dialect: Dialect) -> Plan | ViewDefinition | None:
     """`plan_statement`, in a thread when it takes long."""
     if len(sql) <= PLANNED_AT_ONCE_BYTES:
         return plan_statement(sql, dialect)
     if len(sql) > MAX_PLANNED_BYTES:
         return None
     return await asyncio.to_thread(plan_statement, sql, dialect)
+
+
+async def _read_viewed(sql: bytes, dialect: Dialect, function: str) -> Viewed:
+    """`read_viewed`, in a thread when it takes long."""
+    if len(sql) <= PLANNED_AT_ONCE_BYTES:
+        return read_viewed(sql, dialect, function)
+    return await asyncio.to_thread(read_viewed, sql, dialect, function)
+
+
+def _one_of_several(error: bytes) -> UnsupportedStatement:
+    return UnsupportedStatement(
+        f"{markers.function_of(error)}: one of several statements in a packet reads a "
+        "view that calls it; send the statements one by one"
+    )
 
 
 def _failed(error: ProxyError) -> Outcome:

@@ -33,6 +33,8 @@ class Outcome:
     warnings: tuple[StatementWarning, ...] = ()
     """What SHOW WARNINGS has to add."""
     warning_count: int = 0
+    leaves_answers: bool = False
+    """Many answers are still in the server's user variables, for a view."""
     failed_here: bool = False
     """The error was the proxy's: what the server has to show is of an older statement."""
     next_seq: int = 0
@@ -46,6 +48,14 @@ _MAX_SHOW_BYTES = 200
 """A longer statement is none of these; a regular expression over spaces is quadratic."""
 
 _KEEPS = re.compile(rb"\s*(?:show\s+(?:warnings|errors|count)|get\s)", re.IGNORECASE)
+
+
+_READS = re.compile(rb"found_rows|row_count|warning_count|error_count", re.IGNORECASE)
+
+
+def reads_diagnostics(sql: bytes) -> bool:
+    """Whether a query of ours, sent before this statement, could change its result."""
+    return keeps_warnings(sql) or _READS.search(sql) is not None
 
 
 def _match_show(sql: bytes) -> re.Match[bytes] | None:

@@ -1,7 +1,7 @@
 """Queries of the proxy's own, on the connection that a client's statement came from."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from aurora_ml_proxy.errors import StatementTooLong, UpstreamLost
 from aurora_ml_proxy.protocol.attributes import NO_ATTRIBUTES
@@ -100,15 +100,38 @@ class Queries:
     async def rows(self, sql: bytes, inbox: Inbox) -> list[list[bytes | None]]:
         """All rows of a small result. Raises: QueryFailed, UpstreamLost."""
         self.send(sql)
+        return await self.read_rows(inbox)
+
+    async def read_rows(self, inbox: Inbox) -> list[list[bytes | None]]:
+        """The rows of a query that was sent. Raises: QueryFailed, UpstreamLost."""
         await self.read_definitions(inbox)
         return [row async for row in self._read_rows(inbox)]
 
     async def execute(self, sql: bytes, inbox: Inbox) -> None:
         """A statement that gives no rows. Raises: QueryFailed, UpstreamLost."""
         self.send(sql)
+        await self.read_ok(inbox)
+
+    async def read_ok(self, inbox: Inbox) -> None:
+        """The end of a statement without rows. Raises: QueryFailed, UpstreamLost."""
         packet = await _next(inbox)
         if is_error(packet):
             raise QueryFailed(packet)
+
+    async def execute_all(self, statements: Iterable[bytes], inbox: Inbox) -> None:
+        """Statements without rows, sent at once. Raises: QueryFailed, UpstreamLost."""
+        sent = 0
+        for sql in statements:
+            self.send(sql)
+            sent += 1
+        failure: QueryFailed | None = None
+        for _ in range(sent):
+            try:
+                await self.read_ok(inbox)
+            except QueryFailed as failed:
+                failure = failure or failed
+        if failure is not None:
+            raise failure
 
     async def read_definitions(self, inbox: Inbox) -> list[ColumnDefinition]:
         """The head of a result set. Raises: QueryFailed, UpstreamLost."""

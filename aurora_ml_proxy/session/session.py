@@ -13,19 +13,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from aurora_ml_proxy.catalog import markers
 from aurora_ml_proxy.errors import (
     MalformedPacket,
     ProxyError,
     QueryInterrupted,
+    UnsupportedStatement,
     UpstreamLost,
 )
 from aurora_ml_proxy.evaluate.engine import Engine
 from aurora_ml_proxy.evaluate.evaluation import Policy, Spawn
-from aurora_ml_proxy.intercept.names import NameFilter
+from aurora_ml_proxy.intercept.names import NameFilter, ViewNames
 from aurora_ml_proxy.plan.dialect import Dialect, read_version
 from aurora_ml_proxy.protocol.attributes import split_attributes
 from aurora_ml_proxy.protocol.commands import CommandSplitter, Piece
-from aurora_ml_proxy.protocol.packets import write_packet
+from aurora_ml_proxy.protocol.packets import Packet, write_packet
 from aurora_ml_proxy.protocol.responses import Response, ResponseFollower, response_to
 from aurora_ml_proxy.protocol.results import is_error, read_ok_status, write_error
 from aurora_ml_proxy.protocol.vocabulary import (
@@ -44,6 +46,7 @@ from aurora_ml_proxy.session.diagnostics import (
     Outcome,
     is_show_warnings,
     keeps_warnings,
+    reads_diagnostics,
     show_warnings,
 )
 from aurora_ml_proxy.session.inbox import Inbox
@@ -61,6 +64,10 @@ log = logging.getLogger(__name__)
 MAX_HELD_BYTES = 1 << 20
 """Bytes that a client may send ahead while a statement is answered; more of them wait in
 the sockets."""
+
+MAX_KEPT_BYTES = 1 << 20
+"""A longer statement is not kept once it is passed on; if it reads a view with ML calls,
+its client gets one clear error."""
 
 _KILL = re.compile(
     rb"kill\s+(?:hard\s+|soft\s+)?(?:connection\s+|query\s+)?(\d{1,20})", re.IGNORECASE
@@ -103,6 +110,7 @@ class Context:
     spawn: Spawn
     upstream: str
     """Which upstream it is: connection ids are unique in one only."""
+    views: ViewNames = field(default_factory=ViewNames)
     answering: "set[Session]" = field(default_factory=set)
     """Sessions that answer a statement, for KILL."""
 
@@ -139,12 +147,17 @@ class Session:
             context.engine,
             context.policy,
             context.spawn,
+            context.views,
         )
         self._task: Any = None
         self._idle = asyncio.Event()
         self._client_inbox: Inbox | None = None
         self._upstream_inbox: Inbox | None = None
         self._last = Outcome()
+        self._starts_transaction: tuple[bytes, bytes | None] = (b"", None)
+        """A statement, and the SET TRANSACTION that was for its transaction."""
+        self._sent = b""
+        """The last command, as it came, when it is a statement that was passed on."""
         self._next_transaction: bytes | None = None
         """The SET TRANSACTION statement that the next transaction obeys."""
         self._upstream_has_ended = False
@@ -167,6 +180,7 @@ class Session:
         ):
             # The usual case, without a detour: one whole command that is not ours.
             self._follower.expect(Response.RESULT)
+            self._sent = data
             self._upstream.write(data)
             return
         if self._client_inbox is not None:
@@ -180,6 +194,9 @@ class Session:
         if self._upstream_inbox is not None:
             self._upstream_inbox.feed(data)
             return
+        if data.endswith(markers.UNANSWERED):
+            self._marker_failed(data)
+            return
         self._client.write(data)
         follower = self._follower
         follower.feed(data)
@@ -190,11 +207,7 @@ class Session:
                 self.close()
                 return
             self._splitter.expect_file_data()
-        if follower.is_idle:
-            if self._task is not None:
-                self._idle.set()
-            elif self._is_draining:
-                self._close_if_done()
+        self._response_has_come()
 
     def client_ended(self) -> None:
         """The client will send no more."""
@@ -259,6 +272,8 @@ class Session:
     def _needs_a_look(self, statement: bytes) -> bool:
         return (
             self._names.may_match(statement)
+            or self._context.views.may_match(statement)
+            or self._last.leaves_answers
             or self._answerer.prepared.concerns(statement)
             or self._last.warning_count > 0
             or self._next_transaction is not None
@@ -291,7 +306,7 @@ class Session:
                 self._start(partial(self._look_at, piece))
                 return
             if piece.command in _CLEARS_WARNINGS:
-                self._last = Outcome()
+                self._last = Outcome(leaves_answers=self._last.leaves_answers)
                 self._next_transaction = None
             if piece.command == Commands.COM_SET_OPTION:
                 self._set_option(piece.raw[5:7])
@@ -300,7 +315,14 @@ class Session:
             if response is Response.STREAM:
                 self._follower.is_blind = True
             self._follower.expect(response)
+            self._keep(piece)
         self._upstream.write(piece.raw)
+
+    def _keep(self, piece: Piece) -> None:
+        """Keep a statement that a view may make fail, to answer it then."""
+        is_kept = piece.statement is not None and len(piece.raw) <= MAX_KEPT_BYTES
+        is_query = piece.command == Commands.COM_QUERY
+        self._sent = piece.raw if is_kept and is_query else b""
 
     def _set_option(self, option: bytes) -> None:
         """COM_SET_OPTION says whether a packet may hold several statements."""
@@ -309,6 +331,7 @@ class Session:
 
     def _pass_on(self, piece: Piece) -> None:
         self._upstream_inbox = None
+        self._keep(piece)
         self._follower.expect(response_to(piece.command))
         self._upstream.write(piece.raw)
 
@@ -390,29 +413,99 @@ class Session:
             if (killed := _read_kill(sql)) is not None:
                 await self._kill(piece, killed, inbox)
                 return
+        if self._last.leaves_answers and not reads_diagnostics(sql):
+            await self._answerer.forget_answers(inbox)
+            self._last.leaves_answers = False
         outcome: Outcome | None = None
         next_transaction, self._next_transaction = self._next_transaction, None
+        names_function = self._names.may_match(sql)
         if _SET_TRANSACTION.match(sql):
             if not self._follower.status & ServerStatus.SERVER_STATUS_IN_TRANS:
                 self._next_transaction = sql  # inside a transaction it is error 1568
-        elif self._names.may_match(sql) or self._answerer.prepared.concerns(sql):
+        elif (
+            names_function
+            or self._answerer.prepared.concerns(sql)
+            or self._context.views.may_match(sql)
+        ):
             self._context.answering.add(self)
             try:
-                outcome = await self._answerer.answer(
-                    piece, inbox, self._last, next_transaction
-                )
+                if names_function or self._answerer.prepared.concerns(sql):
+                    outcome = await self._answerer.answer(
+                        piece, inbox, self._last, next_transaction
+                    )
+                else:
+                    outcome = await self._answerer.pass_held(
+                        piece, inbox, next_transaction
+                    )
             finally:
                 self._context.answering.discard(self)
         elif sql[:4].lower() in _SET:
             self._next_transaction = next_transaction  # it starts no transaction
         if outcome is None:
             if not keeps_warnings(sql):
-                self._last = Outcome()
+                self._last = Outcome(leaves_answers=self._last.leaves_answers)
             self._pass_on(piece)
+            self._starts_transaction = piece.raw, next_transaction
             return
+        outcome.leaves_answers |= self._last.leaves_answers
         self._last = outcome
         if outcome.status is not None:
             self._follower.status = outcome.status
+
+    def _marker_failed(self, data: bytes) -> None:
+        """The upstream's response ends in a marker's error: of a statement on a view."""
+        follower = self._follower
+        can_answer = follower.awaits_one_result and self._sent and self._task is None
+        before = follower.unanswered
+        follower.feed(data)
+        has_ended = follower.unanswered < before and not follower.is_blind
+        cut = markers.split_error(data) if has_ended else None
+        if cut is None:
+            self._client.write(data)
+        elif can_answer:
+            self._start(partial(self._look_at_view, *cut))
+        else:
+            front, packet = cut
+            how = "alone" if self._sent else "as text; prepare on the client's side"
+            error = UnsupportedStatement(
+                f"{markers.function_of(packet.payload)}: a view that calls it could not "
+                f"be answered here; send the statement again, {how}"
+            )
+            self._client.write(front + write_packet(write_error(error), packet.seq))
+            if self._task is None and self._sent:
+                self._start(self._learn_views)
+        self._response_has_come()
+
+    def _response_has_come(self) -> None:
+        if self._follower.is_idle:
+            if self._task is not None:
+                self._idle.set()
+            elif self._is_draining:
+                self._close_if_done()
+
+    async def _learn_views(self) -> None:
+        """Next time hold back the result of what has just failed in its middle."""
+        await self._answerer.learn_views(_read_piece(self._sent), self._pull_upstream())
+
+    async def _look_at_view(self, front: bytes, error: Packet) -> None:
+        """Answer the statement that was sent last, of which the client saw nothing.
+
+        Args:
+            front: what has come before the error.
+        """
+        piece = _read_piece(self._sent)
+        is_first = self._sent is self._starts_transaction[0]
+        next_transaction = self._starts_transaction[1] if is_first else None
+        inbox = self._pull_upstream()
+        self._context.answering.add(self)
+        try:
+            self._last = await self._answerer.answer_view(
+                piece, front, error, inbox, next_transaction
+            )
+        finally:
+            self._context.answering.discard(self)
+        if self._last.status is not None:
+            self._follower.status = self._last.status
 
     async def _show_warnings(self, piece: Piece, sql: bytes, inbox: Inbox) -> None:
         self._upstream.write(piece.raw)
@@ -446,6 +539,15 @@ class Session:
             self._follower.status = read_ok_status(answer)
         self._client_inbox = None
         self._splitter.feed(client.take_rest())
+
+
+def _read_piece(raw: bytes) -> Piece:
+    """A whole command."""
+    splitter = CommandSplitter()
+    splitter.feed(raw)
+    piece = splitter.next_piece()
+    assert piece is not None
+    return piece
 
 
 def _read_kill(sql: bytes) -> int | None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurora_ml_proxy.functions import FUNCTIONS
-from aurora_ml_proxy.intercept.names import NameFilter
+from aurora_ml_proxy.intercept.names import MAX_VIEWS, NameFilter, ViewNames
 
 names = NameFilter(FUNCTIONS)
 NAME = b"aws_comprehend_detect_sentiment"
@@ -57,3 +57,21 @@ def test_a_call_is_found_in_any_case_between_any_bytes(before, behind, case):
         c ^ 0x20 if case >> i & 1 and chr(c).isalpha() else c for i, c in enumerate(NAME)
     )
     assert names.may_match(before + spelt + b"(" + behind)
+
+
+def test_a_view_that_was_met_is_known_by_its_name():
+    views = ViewNames()
+    assert not views.may_match(b"SELECT * FROM v")
+    views.learn([b"v", b"my view", "größe".encode()])
+    for statement in ("SELECT * FROM db.V", "SELECT 1 FROM `my view`", "TABLE größe"):
+        assert views.may_match(statement.encode())
+    for statement in ("SELECT * FROM vv", "SELECT $v", "SELECT größer", "SELECT my"):
+        assert not views.may_match(statement.encode())
+
+
+def test_the_last_views_are_remembered():
+    views = ViewNames()
+    views.learn(b"v%d" % n for n in range(MAX_VIEWS))
+    views.learn([b"v0", b"another"])
+    assert views.may_match(b"TABLE v0") and views.may_match(b"TABLE another")
+    assert not views.may_match(b"TABLE v1") and views.may_match(b"TABLE v2")

@@ -10,7 +10,6 @@ from support.sql_fixtures import (
 )
 
 from aurora_ml_proxy.plan.inline import MISSING
-from aurora_ml_proxy.plan.plan import Inline
 from aurora_ml_proxy.plan.statement import plan_statement
 
 
@@ -161,9 +160,3 @@ def test_a_thousand_rows_are_planned_in_a_moment():
     plan = inline_of(f"INSERT INTO fb (id, s) VALUES {rows}")
     assert len(plan.calls) == 1000
     assert len(plan.harvests) == 4
-
-
-def test_calls_nested_forty_deep_are_planned():
-    plan = inline_of("SELECT " + "F(" * 40 + "t" + ",'en')" * 40)
-    assert isinstance(plan, Inline)
-    assert len(plan.harvests) == 40

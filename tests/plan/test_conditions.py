@@ -1,0 +1,117 @@
+import pytest
+from support.sql_fixtures import spans, statement_of
+
+from aurora_ml_proxy.functions import FUNCTIONS
+from aurora_ml_proxy.plan.calls import find_calls
+from aurora_ml_proxy.plan.conditions import (
+    assigned_variables,
+    conjuncts,
+    free_conjuncts,
+    has_call,
+    volatile_word,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a", ["a"]),
+        ("a AND b && c", ["a", "b", "c"]),
+        ("a AND (b OR c) AND d", ["a", "(b OR c)", "d"]),
+        ("(a AND b) AND c", ["(a AND b)", "c"]),
+        ("NOT a AND b", ["NOT a", "b"]),
+        ("a BETWEEN 1 AND 2 AND b", ["a BETWEEN 1 AND 2", "b"]),
+        ("a AND b NOT BETWEEN c AND d", ["a", "b NOT BETWEEN c AND d"]),
+        (
+            "a BETWEEN b BETWEEN 1 AND 2 AND 3 AND c",
+            ["a BETWEEN b BETWEEN 1 AND 2 AND 3", "c"],
+        ),
+        (
+            "CASE WHEN a AND b THEN c END AND d",
+            ["CASE WHEN a AND b THEN c END", "d"],
+        ),
+        (
+            "a BETWEEN CASE WHEN b AND c THEN 1 END AND 2 AND d",
+            ["a BETWEEN CASE WHEN b AND c THEN 1 END AND 2", "d"],
+        ),
+        ("t.and AND t.case AND t.or", ["t.and", "t.case", "t.or"]),
+        ("`or` AND 'or' AND @or", ["`or`", "'or'", "@or"]),
+        # Something binds less tightly: all is one.
+        ("a AND b OR c", ["a AND b OR c"]),
+        ("a XOR b AND c", ["a XOR b AND c"]),
+        ("a || b AND c", ["a || b AND c"]),
+        ("@a := b AND c", ["@a := b AND c"]),
+        ("a AND b UNION c", ["a AND b UNION c"]),
+        # Without sense, and without an error.
+        ("", []),
+        ("AND", ["", ""]),
+        ("END AND BETWEEN AND", ["END", "BETWEEN AND"]),
+    ],
+)
+def test_what_and_joins(text, expected):
+    statement = statement_of(text)
+    found = conjuncts(statement, 0, len(statement.tokens) - 1)
+    assert spans(statement, found) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a AND F(t,'en') = 'x' AND b", ["a", "b"]),
+        ("a AND (b AND F(t,'en') = 'x')", ["a"]),
+        ("a OR F(t,'en') = 'x'", []),
+        ("a AND b < RAND() AND F(t,'en')", ["a"]),
+        ("a AND b IN (SELECT UUID()) AND F(t,'en')", ["a"]),
+        ("@a > 1 AND F(t,'en')", ["@a > 1"]),
+        ("@a > 1 AND b = (@a := @a + 1) AND c AND F(t,'en')", ["c"]),
+    ],
+)
+def test_the_conditions_that_can_be_had_before_a_call(text, expected):
+    statement = statement_of(text)
+    calls = find_calls(statement, FUNCTIONS)
+    span = (0, len(statement.tokens) - 1)
+    found = free_conjuncts(statement, span, calls, assigned_variables(statement))
+    assert spans(statement, found) == expected
+
+
+def test_a_call_is_in_a_span_when_all_of_it_is():
+    statement = statement_of("a F(F(t,'en'),'en') b")
+    calls = find_calls(statement, FUNCTIONS)
+    last = len(statement.tokens) - 1
+    assert has_call(calls, (0, last)) and has_call(calls, (1, last - 1))
+    assert has_call(calls, (3, last - 4))  # the inner one alone
+    assert not has_call(calls, (0, 0)) and not has_call(calls, (1, last - 2 - 4))
+    assert not has_call(calls, (5, 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a + RAND()", "RAND"),
+        ("a.rand + rand", None),
+        ("NEXT VALUE FOR s", "NEXT VALUE FOR"),
+        ("a := 1", ":="),
+        ("SYSDATE", "SYSDATE"),
+        ("LAST_INSERT_ID()", None),
+        ("LAST_INSERT_ID(1)", "LAST_INSERT_ID(expression)"),
+        ("LAST_INSERT_ID(", None),
+        ("NOW()", None),
+        ("FOR", None),
+    ],
+)
+def test_what_changes_from_one_reading_to_the_next(text, reason):
+    statement = statement_of(text.removesuffix("("))
+    assert volatile_word(statement, 0, len(statement.tokens) - 1) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SELECT @A := 1, @b", {b"@a"}),
+        ("SET @a = @b, @C := 1, d = @e = 1", {b"@a", b"@c"}),
+        ("SELECT @a = 1", set()),
+        ("SET", set()),
+    ],
+)
+def test_the_variables_that_a_statement_assigns(text, expected):
+    assert assigned_variables(statement_of(text)) == expected
