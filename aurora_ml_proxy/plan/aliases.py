@@ -25,8 +25,6 @@ _SEE_ITEMS = frozenset((b"GROUP", b"HAVING", b"ORDER", b"WINDOW"))
 def folded_at(statement: Statement, token: int) -> str:
     """The name at a token, to compare by."""
     name = identifier(statement.tokens[token], statement.sql)
-    if statement.tokens[token].kind is Kind.STRING:
-        name = name[1:-1]
     return folded(name, statement.charset)
 
 

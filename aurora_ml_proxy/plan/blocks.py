@@ -18,7 +18,7 @@ from aurora_ml_proxy.plan.select import (
     read_select_at,
 )
 from aurora_ml_proxy.plan.spans import Span as Span
-from aurora_ml_proxy.plan.spans import end_of_group, keyword
+from aurora_ml_proxy.plan.spans import end_of_group, keyword_at
 from aurora_ml_proxy.plan.spans import mark as mark
 from aurora_ml_proxy.plan.spans import word as word
 from aurora_ml_proxy.plan.tokens import Statement
@@ -84,7 +84,7 @@ def read_blocks(statement: Statement) -> list[Block]:
     blocks += [
         _read_select_block(statement, i)
         for i in range(len(statement.tokens))
-        if keyword(statement, i) == b"SELECT"
+        if keyword_at(statement, i) == b"SELECT"
     ]
     for block in blocks:
         _find_parent(block, blocks)
@@ -123,7 +123,7 @@ def _end_of_select(statement: Statement, start: int) -> int:
     """Behind the last token of a SELECT; another on its level is of the same UNION."""
     level, end = statement.depth[start], end_of_group(statement, start)
     for i in range(start + 1, end):
-        if statement.depth[i] == level and keyword(statement, i) == b"SELECT":
+        if statement.depth[i] == level and keyword_at(statement, i) == b"SELECT":
             return i
     return end
 
@@ -179,7 +179,7 @@ def _head(statement: Statement) -> Iterator[Block]:
 def _starts_dml_part(statement: Statement, i: int, start: int) -> bool:
     if statement.depth[i] != statement.depth[start]:
         return False
-    text = keyword(statement, i)
+    text = keyword_at(statement, i)
     if text not in _DML_PARTS:
         return False
     if text == b"USING":  # of DELETE FROM a USING a JOIN b USING (c)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from aurora_ml_proxy.plan.calls import Call
 from aurora_ml_proxy.plan.select import SET_OPERATORS
-from aurora_ml_proxy.plan.spans import Span, keyword, mark, word
+from aurora_ml_proxy.plan.spans import Span, keyword_at, mark, word
 from aurora_ml_proxy.plan.template import outermost
 from aurora_ml_proxy.plan.tokens import Kind, Statement
 
@@ -15,6 +15,16 @@ VOLATILE = frozenset(
     b"MASTER_POS_WAIT SOURCE_POS_WAIT WAIT_FOR_EXECUTED_GTID_SET".split()
 )
 """Functions that give another value, or do something, each time they are called."""
+
+_ACTS = frozenset(
+    b"NEXTVAL SETVAL SLEEP GET_LOCK RELEASE_LOCK RELEASE_ALL_LOCKS BENCHMARK".split()
+)
+"""Those of them that do something."""
+
+_CLOCKS = frozenset(
+    b"NOW CURRENT_TIMESTAMP LOCALTIME LOCALTIMESTAMP CURTIME CURRENT_TIME UTC_TIME "
+    b"UTC_TIMESTAMP".split()
+)
 
 _BINDS_LESS = SET_OPERATORS | {b"OR", b"XOR", b"||", b":="}
 """What binds less tightly than AND; || does in some modes."""
@@ -30,11 +40,45 @@ def volatile_word(statement: Statement, first: int, last: int) -> str | None:
             return text.decode()
         if text == b"LAST_INSERT_ID" and _has_argument(statement, i):
             return "LAST_INSERT_ID(expression)"
+        if text in _CLOCKS and _has_fraction(statement, i):
+            return f"{text.decode()} with a fraction of a second"
         if text == b"FOR" and word(statement, i - 1) == b"VALUE":
             return "NEXT VALUE FOR"
         if text == b"SYSDATE":
             return "SYSDATE"
     return None
+
+
+def _has_fraction(statement: Statement, i: int) -> bool:
+    return _has_argument(statement, i) and statement.tokens[i + 2].text != b"0"
+
+
+def side_effects(statement: Statement) -> list[int]:
+    """The tokens that do something each time that they are evaluated.
+
+    An assignment of a literal, as in `JOIN (SELECT @n := 0) i`, does the same each time.
+    """
+    found = []
+    for i in range(len(statement.tokens)):
+        text = word(statement, i)
+        if mark(statement, i) == b":=" and not _assigns_literal(statement, i):
+            found.append(i)
+        elif text in _ACTS and mark(statement, i + 1) == b"(":
+            found.append(i)
+        elif text == b"LAST_INSERT_ID" and _has_argument(statement, i):
+            found.append(i)
+        elif text == b"FOR" and word(statement, i - 1) == b"VALUE":
+            found.append(i)
+    return found
+
+
+def _assigns_literal(statement: Statement, i: int) -> bool:
+    behind = statement.tokens[i + 1 : i + 2]
+    is_literal = bool(behind) and (
+        behind[0].kind in (Kind.NUMBER, Kind.STRING) or behind[0].text == b"NULL"
+    )
+    is_end = i + 2 >= len(statement.tokens) or bool(mark(statement, i + 2))
+    return is_literal and is_end and mark(statement, i + 2) in (b")", b",", b"", b";")
 
 
 def _has_argument(statement: Statement, i: int) -> bool:
@@ -65,8 +109,15 @@ def conjuncts(statement: Statement, first: int, last: int) -> list[Span]:
     """What AND joins between two tokens; the whole when something binds less tightly."""
     if first > last:
         return []
-    bounds = [first - 1, *_ands(statement, first, last), last + 1]
-    return [(before + 1, behind - 1) for before, behind in pairwise(bounds)]
+    ands = _ands(statement, first, last)
+    if not ands and statement.closing.get(first) == last:
+        inside = conjuncts(statement, first + 1, last - 1)
+        return inside if len(inside) > 1 else [(first, last)]
+    bounds = [first - 1, *ands, last + 1]
+    parts = [(before + 1, behind - 1) for before, behind in pairwise(bounds)]
+    if len(parts) == 1:
+        return parts
+    return [c for part in parts for c in conjuncts(statement, *part)]
 
 
 def _ands(statement: Statement, first: int, last: int) -> list[int]:
@@ -76,7 +127,7 @@ def _ands(statement: Statement, first: int, last: int) -> list[int]:
     for i in range(first, last + 1):
         if statement.depth[i] != statement.depth[first]:
             continue
-        text = mark(statement, i) or keyword(statement, i)
+        text = mark(statement, i) or keyword_at(statement, i)
         if text in _BINDS_LESS:
             return []
         if text == b"CASE":

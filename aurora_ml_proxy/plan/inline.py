@@ -57,7 +57,8 @@ def inline(
     refuse_what_is_read_twice(statement, calls)
     refuse_diagnostics(statement, calls[0])
     outline = read_outline(statement, calls, dialect)
-    prefix = None if kinds.is_explained else find_prefix(outline)
+    repeatable = kinds.is_explained or is_repeatable(statement, outline, calls[0])
+    prefix = None if kinds.is_explained or not repeatable else find_prefix(outline)
     return Inline(
         statement=edit(
             statement.sql, _edits(outline, prefix, is_explained=kinds.is_explained)
@@ -71,6 +72,7 @@ def inline(
         described=described(outline, has_check=prefix is not None),
         has_check=prefix is not None,
         changes_data=kinds.changes_data,
+        is_repeatable=repeatable,
         tables=_tables(outline) if kinds.changes_data else (),
         keeps_found_rows=not kinds.is_query,
         is_explained=kinds.is_explained,

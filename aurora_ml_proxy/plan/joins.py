@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from aurora_ml_proxy.plan.blocks import Block, block_of
-from aurora_ml_proxy.plan.spans import Span, keyword, mark, word
+from aurora_ml_proxy.plan.spans import Span, keyword_at, mark, word
 from aurora_ml_proxy.plan.tokens import Statement
 
 _JOINING = frozenset(
@@ -21,7 +21,7 @@ def on_conditions(
     return [
         (i + 1, end)
         for i in range(first, last + 1)
-        if keyword(statement, i) == b"ON"
+        if keyword_at(statement, i) == b"ON"
         and block_of(blocks, i) is block
         and (end := _end_of_condition(statement, i, last)) > i
     ]
@@ -45,7 +45,7 @@ def _end_of_condition(statement: Statement, on: int, last: int) -> int:
         if statement.depth[i] == level and (
             _starts_join(statement, i)
             or mark(statement, i) == b","
-            or keyword(statement, i) == b"ON"
+            or keyword_at(statement, i) == b"ON"
         ):
             return i - 1
     return last
@@ -55,7 +55,7 @@ def _starts_join(statement: Statement, i: int) -> bool:
     """Whether a join's keyword stands here; LEFT(…) is a function."""
     if word(statement, i) in (b"LEFT", b"RIGHT") and mark(statement, i + 1) == b"(":
         return False
-    return keyword(statement, i) in _JOINING
+    return keyword_at(statement, i) in _JOINING
 
 
 def factors(statement: Statement, span: Span) -> list[Span]:
@@ -66,7 +66,7 @@ def factors(statement: Statement, span: Span) -> list[Span]:
         if statement.depth[i] != statement.depth[span[0]]:
             continue
         is_join = _starts_join(statement, i) or mark(statement, i) == b","
-        if is_join or keyword(statement, i) in (b"ON", b"USING"):
+        if is_join or keyword_at(statement, i) in (b"ON", b"USING"):
             if start is not None and start < i:
                 found.append((start, i - 1))
             start = i + 1 if is_join else None

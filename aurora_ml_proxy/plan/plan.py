@@ -120,6 +120,8 @@ class Inline:
     has_check: bool
     """The last column is ours: NULL, or the error that answers are missing."""
     changes_data: bool
+    is_repeatable: bool
+    """Whether it may be sent once more: it assigns no variable on its way."""
     tables: tuple[bytes, ...]
     """Names among which are the tables that it changes, in UTF-8."""
     keeps_found_rows: bool

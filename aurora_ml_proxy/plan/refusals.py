@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from aurora_ml_proxy.errors import UnsupportedStatement
 from aurora_ml_proxy.plan.calls import Call
-from aurora_ml_proxy.plan.conditions import assigned_variables, volatile_word
+from aurora_ml_proxy.plan.conditions import (assigned_variables, side_effects, volatile_word)
+from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.spans import mark
 from aurora_ml_proxy.plan.tokens import Kind, Statement
 
@@ -50,6 +51,30 @@ def refuse_what_is_read_twice(statement: Statement, calls: Sequence[Call]) -> No
                 "the same when it is read twice; put the value into a column or a "
                 "variable first"
             )
+
+
+def is_repeatable(statement: Statement, outline: Outline, call: Call) -> bool:
+    """Whether the statement may be sent again, and its parts in queries of ours.
+
+    Side effects in the outermost select list happen once a row that comes out; there the
+    statement is sent once, and the list in no harvest.
+    Raises: UnsupportedStatement for side effects anywhere else.
+    """
+    found = side_effects(statement)
+    items = [
+        (item.first, item.last)
+        for block in outline.blocks
+        if block.level == 0 and block.is_select and not block.in_union
+        for item in block.items
+    ]
+    for i in found:
+        if not any(first <= i <= last for first, last in items):
+            raise UnsupportedStatement(
+                f"{call.function.name}: beside {statement.tokens[i].text.decode()} "
+                "outside of the select list, which would happen once more when the texts "
+                "are read; do that in a statement of its own"
+            )
+    return not found
 
 
 def refuse_diagnostics(statement: Statement, call: Call) -> None:

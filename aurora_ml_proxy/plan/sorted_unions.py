@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aurora_ml_proxy.plan.spans import Span, end_of_group, keyword, mark, word
+from aurora_ml_proxy.plan.spans import Span, end_of_group, keyword_at, mark, word
 from aurora_ml_proxy.plan.tokens import Statement
 
 
@@ -28,7 +28,7 @@ def read_sorted_unions(statement: Statement) -> Iterator[SortedUnion]:
     """Every one of a statement."""
     groups = [_Group(0)]
     for i in range(len(statement.tokens)):
-        match mark(statement, i) or keyword(statement, i):
+        match mark(statement, i) or keyword_at(statement, i):
             case b"(":
                 groups.append(_Group(i + 1))
             case b")":

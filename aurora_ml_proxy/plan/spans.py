@@ -28,14 +28,14 @@ def _text(statement: Statement, i: int, kind: Kind) -> bytes:
     return token.text if token.kind is kind else b""
 
 
-def keyword(statement: Statement, i: int) -> bytes:
+def keyword_at(statement: Statement, i: int) -> bytes:
     """The word at a token; nothing where it is a name: `t.select` is a column."""
     return word(statement, i) if mark(statement, i - 1) != b"." else b""
 
 
 def has_word(statement: Statement, span: Span, words: frozenset[bytes]) -> bool:
     """Whether one of the keywords stands in a span."""
-    return any(keyword(statement, i) in words for i in range(span[0], span[1] + 1))
+    return any(keyword_at(statement, i) in words for i in range(span[0], span[1] + 1))
 
 
 def end_of_group(statement: Statement, i: int) -> int:

@@ -7,7 +7,7 @@ from aurora_ml_proxy.plan.blocks import Block
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Query
 from aurora_ml_proxy.plan.rows import with_lists
-from aurora_ml_proxy.plan.spans import keyword, mark, word
+from aurora_ml_proxy.plan.spans import keyword_at, mark, word
 from aurora_ml_proxy.plan.tokens import Statement
 
 
@@ -41,7 +41,7 @@ def _first_select(statement: Statement, block: Block) -> int | None:
     for i in range(next(outside, -1) + 1, block.first + 1):
         if (
             statement.depth[i] == block.level
-            and b"SELECT" in (keyword(statement, i), _behind_parentheses(statement, i))
+            and b"SELECT" in (keyword_at(statement, i), _behind_parentheses(statement, i))
             and not any(first <= i <= last for first, last in block.withs)
         ):
             return i
