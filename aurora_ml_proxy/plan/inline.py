@@ -19,6 +19,7 @@ from aurora_ml_proxy.plan.names import alias_of, generated_name, quote_name
 from aurora_ml_proxy.plan.outline import Outline, read_outline
 from aurora_ml_proxy.plan.plan import Inline, InlineCall
 from aurora_ml_proxy.plan.refusals import (
+    is_repeatable,
     refuse_deep_nesting,
     refuse_diagnostics,
     refuse_what_is_read_twice,
@@ -137,15 +138,15 @@ def _names(outline: Outline) -> Iterator[Edit]:
 
 
 def _check(outline: Outline, prefix: Prefix) -> Edit:
-    """One more column: NULL, or the error that an answer is missing, as a growing
-    prefix wants it. It stands behind the last item and its alias."""
+    """One more column: 1 where an answer is missing, else NULL, as a growing prefix
+    wants it. It stands behind the last item and its alias.
+
+    An expression that fails would do so on rows that LIMIT cuts off, where the server
+    computes the list before it sorts.
+    """
     unknown = joined(b" OR ", ((Unknown(n),) for n in prefix.calls))
-    failing = (
-        *(b" THEN EXP(%d+LENGTH(COALESCE(" % MISSING, *key(outline, prefix.calls[0])),
-        b",''))) END",
-    )
     at = outline.statement.tokens[prefix.last_item].end
-    return at, at, (b",CASE WHEN ", *unknown, *failing)
+    return at, at, (b",CASE WHEN ", *unknown, b" THEN 1 END")
 
 
 def _writes_file(statement: Statement) -> bool:
