@@ -30,6 +30,9 @@ _BINDS_LESS = SET_OPERATORS | {b"OR", b"XOR", b"||", b":="}
 """What binds less tightly than AND; || does in some modes."""
 
 
+_STARTS_QUERY = frozenset(b"SELECT WITH VALUES TABLE".split())
+
+
 def volatile_word(statement: Statement, first: int, last: int) -> str | None:
     """What between two tokens is not the same when it is read twice, by its name."""
     for i in range(first, last + 1):
@@ -61,13 +64,12 @@ def side_effects(statement: Statement) -> list[int]:
     found = []
     for i in range(len(statement.tokens)):
         text = word(statement, i)
-        if mark(statement, i) == b":=" and not _assigns_literal(statement, i):
-            found.append(i)
-        elif text in _ACTS and mark(statement, i + 1) == b"(":
-            found.append(i)
-        elif text == b"LAST_INSERT_ID" and _has_argument(statement, i):
-            found.append(i)
-        elif text == b"FOR" and word(statement, i - 1) == b"VALUE":
+        if (
+            (mark(statement, i) == b":=" and not _assigns_literal(statement, i))
+            or (text in _ACTS and mark(statement, i + 1) == b"(")
+            or (text == b"LAST_INSERT_ID" and _has_argument(statement, i))
+            or (text == b"FOR" and word(statement, i - 1) == b"VALUE")
+        ):
             found.append(i)
     return found
 
@@ -106,18 +108,30 @@ def _starts_assignment(statement: Statement, i: int) -> bool:
 
 
 def conjuncts(statement: Statement, first: int, last: int) -> list[Span]:
-    """What AND joins between two tokens; the whole when something binds less tightly."""
-    if first > last:
-        return []
-    ands = _ands(statement, first, last)
-    if not ands and statement.closing.get(first) == last:
-        inside = conjuncts(statement, first + 1, last - 1)
-        return inside if len(inside) > 1 else [(first, last)]
-    bounds = [first - 1, *ands, last + 1]
-    parts = [(before + 1, behind - 1) for before, behind in pairwise(bounds)]
-    if len(parts) == 1:
-        return parts
-    return [c for part in parts for c in conjuncts(statement, *part)]
+    """What AND joins between two tokens, also in parentheses around it; the whole when
+    something binds less tightly."""
+    found: list[Span] = []
+    left = [(first, last)]
+    while left:
+        span = left.pop()
+        inside = _inside_parentheses(statement, span)
+        ands = _ands(statement, *inside)
+        if ands:
+            bounds = [inside[0] - 1, *ands, inside[1] + 1]
+            left += [(a + 1, b - 1) for a, b in reversed(list(pairwise(bounds)))]
+        elif span[0] <= span[1]:
+            found.append(span)
+    return found
+
+
+def _inside_parentheses(statement: Statement, span: Span) -> Span:
+    """A condition without the parentheses around the whole; a subquery needs its own."""
+    first, last = span
+    while statement.closing.get(first) == last and first < last:
+        if keyword_at(statement, first + 1) in _STARTS_QUERY:
+            break
+        first, last = first + 1, last - 1
+    return first, last
 
 
 def _ands(statement: Statement, first: int, last: int) -> list[int]:

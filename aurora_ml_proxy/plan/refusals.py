@@ -4,7 +4,11 @@ from collections.abc import Sequence
 
 from aurora_ml_proxy.errors import UnsupportedStatement
 from aurora_ml_proxy.plan.calls import Call
-from aurora_ml_proxy.plan.conditions import (assigned_variables, side_effects, volatile_word)
+from aurora_ml_proxy.plan.conditions import (
+    assigned_variables,
+    side_effects,
+    volatile_word,
+)
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.spans import mark
 from aurora_ml_proxy.plan.tokens import Kind, Statement

@@ -161,3 +161,26 @@ def shown_harvests(plan: Inline) -> tuple[str, ...]:
             limit = f" LIMIT {query.limit} and more" if query.limit else ""
             lines.append(f"{':' if n else '?'} {packed}{text(query.sql)}{limit}")
     return tuple(lines)
+
+
+def _rewritten(paragraph: str) -> str:
+    """A paragraph of planned.sql with the plan as it is today."""
+    comments = [line for line in paragraph.split("\n") if line.startswith("#")]
+    statements = [line for line in paragraph.split("\n") if line not in comments]
+    if not statements:
+        return paragraph
+    dialect = MYSQL if statements[0].startswith("mysql: ") else MARIADB
+    plan = inline_of(statements[0].removeprefix("mysql: "), dialect)
+    sent = f"=> {text(plan.statement)}"
+    return "\n".join([*comments, statements[0], sent, *shown_harvests(plan)])
+
+
+def main() -> None:
+    """`python -m support.sql_fixtures` writes planned.sql anew; read the difference."""
+    path = SQL / "planned.sql"
+    paragraphs = path.read_text("utf-8").strip().split("\n\n")
+    path.write_text("\n\n".join(map(_rewritten, paragraphs)) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
