@@ -8,6 +8,7 @@ from aurora_ml_proxy.plan.conditions import (
     conjuncts,
     free_conjuncts,
     has_call,
+    side_effects,
     volatile_word,
 )
 
@@ -121,3 +122,34 @@ def test_what_changes_from_one_reading_to_the_next(text, reason):
 )
 def test_the_variables_that_a_statement_assigns(text, expected):
     assert assigned_variables(statement_of(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SELECT @a := @a + 1, SLEEP(1), NEXT VALUE FOR s", [":=", "SLEEP", "FOR"]),
+        ("SELECT LAST_INSERT_ID(7), LAST_INSERT_ID()", ["LAST_INSERT_ID"]),
+        ("SELECT * FROM a JOIN (SELECT @n := 0, @m := NULL) i", []),
+        ("SELECT @n := 0 + b", [":="]),
+        ("SELECT @n :=", [":="]),
+        ("SELECT sleep, RAND()", []),
+    ],
+)
+def test_what_does_something_each_time_it_is_evaluated(text, expected):
+    statement = statement_of(text)
+    found = [statement.tokens[i].text.decode() for i in side_effects(statement)]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("NOW(6)", "NOW with a fraction of a second"),
+        ("NOW()", None),
+        ("NOW(0)", None),
+        ("CURRENT_TIMESTAMP", None),
+    ],
+)
+def test_a_clock_ticks_between_two_readings(text, reason):
+    statement = statement_of(text)
+    assert volatile_word(statement, 0, len(statement.tokens) - 1) == reason

@@ -75,3 +75,9 @@ def test_calls_are_nested_eight_deep_and_no_deeper():
     assert "more than 8 calls" in refusal("SELECT " + "F(" * 9 + "t" + ",'en')" * 9)
     side_by_side = ",".join(["F('a','en')"] * 20)
     assert inline_of(f"SELECT LOWER(CONCAT({side_by_side}))")
+
+
+def test_side_effects_of_the_select_list_are_had_once():
+    plan = inline_of("SELECT @n := @n + 1, LOWER(F(t,'en')) FROM fb")
+    assert not plan.is_repeatable
+    assert inline_of("SELECT LOWER(F(t,'en')) FROM fb").is_repeatable
