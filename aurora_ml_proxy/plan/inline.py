@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from aurora_ml_proxy.plan.asking import key
 from aurora_ml_proxy.plan.calls import Call
+from aurora_ml_proxy.plan.conditions import side_effects
 from aurora_ml_proxy.plan.described import described, returning
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.guards import guarded
@@ -19,10 +20,10 @@ from aurora_ml_proxy.plan.names import alias_of, generated_name, quote_name
 from aurora_ml_proxy.plan.outline import Outline, read_outline
 from aurora_ml_proxy.plan.plan import Inline, InlineCall
 from aurora_ml_proxy.plan.refusals import (
-    is_repeatable,
     refuse_deep_nesting,
     refuse_diagnostics,
     refuse_what_is_read_twice,
+    without_effects,
 )
 from aurora_ml_proxy.plan.select import Item, decoded
 from aurora_ml_proxy.plan.spans import Span, word
@@ -58,8 +59,7 @@ def inline(
     refuse_what_is_read_twice(statement, calls)
     refuse_diagnostics(statement, calls[0])
     outline = read_outline(statement, calls, dialect)
-    repeatable = kinds.is_explained or is_repeatable(statement, outline, calls[0])
-    prefix = None if kinds.is_explained or not repeatable else find_prefix(outline)
+    prefix = None if kinds.is_explained else find_prefix(outline)
     return Inline(
         statement=edit(
             statement.sql, _edits(outline, prefix, is_explained=kinds.is_explained)
@@ -69,11 +69,16 @@ def inline(
             for n, call in enumerate(calls)
         ),
         known_sets=max(outline.known) + 1,
-        harvests=() if kinds.is_explained else tuple(harvests(outline, prefix)),
+        harvests=()
+        if kinds.is_explained
+        else tuple(
+            without_effects(harvest, calls[0].function.name)
+            for harvest in harvests(outline, prefix)
+        ),
         described=described(outline, has_check=prefix is not None),
         has_check=prefix is not None,
         changes_data=kinds.changes_data,
-        is_repeatable=repeatable,
+        is_repeatable=not side_effects(statement),
         tables=_tables(outline) if kinds.changes_data else (),
         keeps_found_rows=not kinds.is_query,
         is_explained=kinds.is_explained,

@@ -1,16 +1,14 @@
 """What cannot be answered by reading the texts first, and its one clear error each."""
 
+import re
 from collections.abc import Sequence
 
 from aurora_ml_proxy.errors import UnsupportedStatement
 from aurora_ml_proxy.plan.calls import Call
-from aurora_ml_proxy.plan.conditions import (
-    assigned_variables,
-    side_effects,
-    volatile_word,
-)
-from aurora_ml_proxy.plan.outline import Outline
+from aurora_ml_proxy.plan.conditions import assigned_variables, volatile_word
+from aurora_ml_proxy.plan.plan import Harvest
 from aurora_ml_proxy.plan.spans import mark
+from aurora_ml_proxy.plan.template import text_of
 from aurora_ml_proxy.plan.tokens import Kind, Statement
 
 _READS_DIAGNOSTICS = frozenset((b"FOUND_ROWS", b"ROW_COUNT"))
@@ -57,28 +55,31 @@ def refuse_what_is_read_twice(statement: Statement, calls: Sequence[Call]) -> No
             )
 
 
-def is_repeatable(statement: Statement, outline: Outline, call: Call) -> bool:
-    """Whether the statement may be sent again, and its parts in queries of ours.
+_ACTS = re.compile(
+    rb":=(?!\s*(?:[0-9]+|'[^'\\]*'|NULL)\s*[,)])"
+    rb"|\b(?:NEXTVAL|SETVAL|SLEEP|GET_LOCK|RELEASE_LOCK|RELEASE_ALL_LOCKS|BENCHMARK)\s*\("
+    rb"|\bVALUE\s+FOR\b|\bLAST_INSERT_ID\s*\(\s*[^)\s]",
+    re.IGNORECASE,
+)
+"""What does something each time that it is evaluated: a query of ours must not have it.
+A text that only looks so costs a query, which another may stand in for."""
 
-    Side effects in the outermost select list happen once a row that comes out; there the
-    statement is sent once, and the list in no harvest.
-    Raises: UnsupportedStatement for side effects anywhere else.
+
+def without_effects(harvest: Harvest, function: str) -> Harvest:
+    """A harvest without the queries that would do what only the statement should.
+
+    Raises: UnsupportedStatement when none is left.
     """
-    found = side_effects(statement)
-    items = [
-        (item.first, item.last)
-        for block in outline.blocks
-        if block.level == 0 and block.is_select and not block.in_union
-        for item in block.items
-    ]
-    for i in found:
-        if not any(first <= i <= last for first, last in items):
-            raise UnsupportedStatement(
-                f"{call.function.name}: beside {statement.tokens[i].text.decode()} "
-                "outside of the select list, which would happen once more when the texts "
-                "are read; do that in a statement of its own"
-            )
-    return not found
+    left = tuple(
+        query for query in harvest.queries if _ACTS.search(text_of(query.sql)) is None
+    )
+    if not left:
+        raise UnsupportedStatement(
+            f"{function}: the texts cannot be read without a side effect of the "
+            "statement (an assignment, a sequence, a lock) happening once more; do that "
+            "in a statement of its own"
+        )
+    return Harvest(harvest.asked, left)
 
 
 def refuse_diagnostics(statement: Statement, call: Call) -> None:

@@ -156,8 +156,8 @@ class InlineAnswer:
             await self._restore(inbox)
             if await self._send(front, inbox):
                 return
-            if self._plan.writes_file:
-                raise self._give_up()  # a second try would find the file
+            if self._plan.writes_file or not self._plan.is_repeatable:
+                raise self._give_up()  # it would find the file, or assign again
             if self._plan.changes_data:
                 await self._check_engines(inbox)
             if self._plan.has_check and not progress.is_prefix_done:
@@ -412,8 +412,13 @@ class InlineAnswer:
             while self._has_released and self._client.is_full:
                 await inbox.until_woken()
             passed.feed(await next_payloads(inbox))
-            if passed.held_bytes > HELD_BYTES or self._has_released:
+            is_due = passed.held_bytes > HELD_BYTES or self._has_released
+            if is_due and not passed.has_missing:
                 self._release()
+        if passed.has_missing:
+            if self._has_released:
+                raise self._give_up()
+            return False
         if passed.error is None:
             if plan.may_swallow_errors and await self._has_swallowed(inbox):
                 self._has_failures = True

@@ -20,9 +20,9 @@ from aurora_ml_proxy.session.ports import Port
 
 _COM_QUERY = bytes((Commands.COM_QUERY,))
 
-CERTAINLY_TAKEN_BYTES = 1 << 20
+CERTAINLY_TAKEN_BYTES = 16 << 10
 """A shorter statement is under every max_allowed_packet that a server runs with; of a
-longer one the server is asked, for it would hang up."""
+longer one the server is asked, once a session, for it would hang up."""
 
 
 _FOUND_ROWS = (
@@ -56,6 +56,8 @@ class Queries:
         self._upstream = upstream
         self._layout = layout
         attributes = layout.capabilities & CLIENT_QUERY_ATTRIBUTES
+        self._limit: int | None = None
+        """@@max_allowed_packet, which a session cannot change."""
         self._front = _COM_QUERY + (NO_ATTRIBUTES if attributes else b"")
 
     def send(self, sql: bytes, front: bytes = b"") -> None:
@@ -79,8 +81,10 @@ class Queries:
         """Raises: StatementTooLong for what the upstream would hang up over."""
         if len(sql) < CERTAINLY_TAKEN_BYTES:
             return
-        rows = await self.rows(b"SELECT @@max_allowed_packet LIMIT 1", inbox)
-        limit = int((rows[0][0] or b"0").replace(b"\0", b""))
+        if self._limit is None:
+            rows = await self.rows(b"SELECT @@max_allowed_packet LIMIT 1", inbox)
+            self._limit = int((rows[0][0] or b"0").replace(b"\0", b""))
+        limit = self._limit
         if len(sql) + 1024 > limit:
             raise StatementTooLong(
                 f"{function}: the statement with its answers in it has {len(sql):,} "

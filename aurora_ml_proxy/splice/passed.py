@@ -32,6 +32,8 @@ from aurora_ml_proxy.splice.rows import describe
 _MORE_RESULTS = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS)
 
 
+_NULL = 0xFB
+
 _IN_TEMPORARY_TABLE = 0x8000
 """GROUP_FLAG, which MariaDB sets on columns that it groups by."""
 
@@ -72,6 +74,8 @@ class PassedResult:
         """The packet that ends the last result; not among those given out."""
         self.rows = 0
         self.held_bytes = 0
+        self.has_missing = False
+        """A row came whose check says that an answer is missing: it is for nobody."""
         self.is_changed = False
         """An OK or a result is complete: what the statement did cannot be undone."""
         self._layout = layout
@@ -94,7 +98,7 @@ class PassedResult:
         for payload in payloads:
             if self._at is _At.ROWS and payload[:1] < b"\xfe":
                 self.rows += 1
-                self._hold(payload[:-1] if self._has_check else payload)
+                self._hold(self._without_check(payload) if self._has_check else payload)
             elif self._at is _At.END:
                 return  # unsolicited: the upstream says why it is about to hang up
             elif self._layout.is_progress(payload):
@@ -118,6 +122,12 @@ class PassedResult:
         terminator = add_warnings(self.terminator, extra_warnings, self._layout)
         self._hold(add_status(terminator, self._more, self._layout))
         return self.take()
+
+    def _without_check(self, payload: bytes) -> bytes:
+        """A row without its last column; its bytes are those of a digit, or NULL."""
+        if payload[-1] != _NULL:
+            self.has_missing = True
+        return payload[:-1]
 
     def _hold(self, payload: bytes) -> None:
         packet = write_packet(payload, self.seq)
@@ -183,7 +193,7 @@ class PassedResult:
             self._end_result(payload)
         else:
             self.rows += 1
-            self._hold(payload[:-1] if self._has_check else payload)
+            self._hold(self._without_check(payload) if self._has_check else payload)
 
     def _end_result(self, payload: bytes) -> None:
         self.is_changed = True

@@ -30,6 +30,7 @@ def made(server: Server) -> Inline:
         described=(),
         has_check=False,
         changes_data=False,
+        is_repeatable=True,
         tables=(),
         keeps_found_rows=False,
         is_explained=False,

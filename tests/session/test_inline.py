@@ -67,6 +67,7 @@ def planned(*harvests: Harvest, **change: object) -> Inline:
         harvests=harvests or (harvest(FIRST),),
         described=(),
         has_check=False,
+        is_repeatable=True,
         changes_data=False,
         tables=(),
         keeps_found_rows=False,

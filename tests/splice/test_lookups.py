@@ -40,6 +40,7 @@ def plan(
         described=(),
         has_check=False,
         changes_data=False,
+        is_repeatable=True,
         tables=(),
         keeps_found_rows=False,
         is_explained=False,

@@ -375,7 +375,8 @@ class Queries:
         inner, keys = source.scope, ", ".join(source.keys)
         label, confidence = self.write.label(inner, 1), self.write.confidence(inner, 1)
         form = self.choices.weighted(
-            *((2, "COUNT(*)"), (3, "COUNT({f})"), (3, "COUNT(DISTINCT COALESCE({f}, 'none'))")),
+            *((2, "COUNT(*)"), (3, "COUNT({f})")),
+            (3, "COUNT(DISTINCT COALESCE({f}, 'none'))"),
             *((3, "MAX({f})"), (2, "MIN({g})"), (3, "AVG({g})"), (4, "SUM({n})")),
             *((3, "SUM({f} = {l})"), (2, "GROUP_CONCAT({f} ORDER BY {keys})")),
             *((1, "GROUP_CONCAT(DISTINCT {f} ORDER BY {f} DESC SEPARATOR '|')"),),
