@@ -32,8 +32,8 @@ types: venv ## mypy
 test: venv ## every test, on private servers; ARGS goes to pytest
 	scripts/get-clients.sh && $(PYTEST) $(ARGS)
 
-matrix: venv ## every client with every server, TLS on and off, text and prepared
-	scripts/get-clients.sh && $(PYTEST) tests/conformance/test_client_matrix.py -m "matrix or not matrix" $(ARGS)
+matrix: venv ## what a run leaves out: every client, session and server there is
+	scripts/get-clients.sh && $(PYTEST) tests/conformance tests/faults -m "matrix" $(ARGS)
 
 fuzz: venv ## the property tests, for longer
 	$(PYTEST) --hypothesis-profile=deep -k fuzz $(ARGS)

@@ -31,6 +31,32 @@ settings.register_profile("deep", settings.get_profile("fast"), max_examples=500
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
+IN_EVERY_RUN = {
+    "test_inline_oracle": ("mariadb10", "mysql9"),
+    "test_random_sql": ("mariadb10", "mysql9"),
+    "test_views": ("mariadb10",),
+    "test_several_statements": ("mariadb10",),
+    "test_prepared_text": ("mysql9",),
+    "test_inline_costs": ("mariadb10",),
+    "test_inline_concurrency": ("mysql9",),
+    "test_inline_faults": ("mariadb10",),
+    "test_inline_locks": ("mysql9",),
+    "test_lookups": ("mariadb10", "mysql9"),
+}
+"""The servers on which these modules run always; on the others with `make matrix`, so
+that a run stays under half an hour."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what only `make matrix` runs."""
+    for item in items:
+        kinds = IN_EVERY_RUN.get(item.path.stem)
+        left_out = [kind for kind in KINDS if kinds and kind not in kinds]
+        if any(kind in item.name for kind in left_out):
+            item.add_marker(pytest.mark.matrix)
+
+
 @pytest.fixture(scope="session")
 def server_pool() -> Iterator[ServerPool]:
     """The servers of this run; `get_server` is what a test wants."""

@@ -59,13 +59,16 @@ _NO_LIMIT = b" LIMIT 18446744073709551615"
 _CLEARS_WARNINGS = b"SELECT 1 FROM information_schema.ENGINES LIMIT 0"
 
 _ENGINES = (
-    b"SELECT COUNT(*),COALESCE(SUM(COALESCE(e.TRANSACTIONS,'NO')<>'YES'),0) FROM "
+    b"SELECT COUNT(*),COALESCE(SUM(COALESCE(e.TRANSACTIONS,'NO')<>'YES'),0),"
+    b"(SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_TABLE IN "
+    b"(%b)) FROM "
     b"information_schema.TABLES t LEFT JOIN information_schema.ENGINES e "
     b"ON t.ENGINE=e.ENGINE WHERE t.TABLE_NAME IN (%b) AND t.TABLE_SCHEMA NOT IN "
     b"('information_schema','performance_schema','mysql','sys') LIMIT 1"
 )
-"""How many tables have these names, and how many of them undo nothing; a view is one,
-for nobody knows what is behind it."""
+"""How many tables have these names, how many of them undo nothing, and how many triggers
+they have, which may write elsewhere; a view is a table that undoes nothing, for nobody
+knows what is behind it."""
 
 _ER_DATA_OUT_OF_RANGE = 1690
 
@@ -467,12 +470,17 @@ class InlineAnswer:
             b"CONVERT(X'%b' USING utf8mb4)" % name.hex().encode()
             for name in self._plan.tables
         )
-        rows = await self._queries.rows(_ENGINES % names, inbox)
-        known, undoing_nothing = (
+        rows = await self._queries.rows(_ENGINES % (names, names), inbox)
+        known, undoing_nothing, triggers = (
             int((value or b"0").replace(b"\0", b"")) for value in rows[0]
         )
-        if not known or undoing_nothing:
-            raise self._give_up()
+        if not known or undoing_nothing or triggers:
+            raise TextsChanged(
+                f"{self._function}: a text came that was not there when the texts were "
+                "read before the statement, which may have changed some rows by then: a "
+                "table of it, or of its triggers, may be without transactions. See what "
+                "is there before you send it again"
+            )
 
 
 def may_be_missing(packet: bytes) -> bool:

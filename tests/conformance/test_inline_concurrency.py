@@ -558,8 +558,6 @@ def test_a_miss_never_inserts_rows_twice_through_a_view(arena: Arena) -> None:
 def test_a_miss_never_inserts_rows_twice_through_a_trigger(
     arena: Arena, request: pytest.FixtureRequest
 ) -> None:
-    if arena.is_mariadb:  # MySQL refuses it: error 1785 under GTID consistency
-        request.applymarker(known_gap("a trigger's table is not asked for its engine"))
     arena.table("own", "t VARCHAR(99), s VARCHAR(20)")
     arena.table("logged", "t VARCHAR(99)", "MyISAM")
     run(
@@ -575,7 +573,6 @@ def test_a_miss_never_inserts_rows_twice_through_a_trigger(
     assert arena.value("SELECT COUNT(*)-COUNT(DISTINCT t) FROM logged") == 0
 
 
-@known_gap("the error of a half-done change is that of one with nothing done")
 def test_the_error_of_a_half_done_change_does_not_say_try_again(arena: Arena) -> None:
     arena.table("own", "t VARCHAR(99), s VARCHAR(20)", "MyISAM")
     arena.meddle(NEW)
@@ -609,13 +606,10 @@ NUMBERED = "SELECT @n:=@n+1 rn, id FROM notes WHERE F(t,'en')='NEGATIVE'"
     ("statement", "meddling"),
     [
         pytest.param(NUMBERED, "DO 1", id="quiet"),
-        pytest.param(
-            f"{NUMBERED} ORDER BY id LIMIT 5", "DO 1", marks=known_gap(READ_TWICE)
-        ),
-        pytest.param(
+        (f"{NUMBERED} ORDER BY id LIMIT 5", "DO 1"),
+        (
             "SELECT @n:=@n+1 rn, id, LOWER(F(t,'en')) FROM notes ORDER BY id LIMIT 5",
             "DO 1",
-            marks=known_gap(READ_TWICE),
         ),
         pytest.param(
             "SELECT MIN(rn), MAX(rn) FROM (SELECT @n:=@n+1 rn, t FROM notes) x "
@@ -636,7 +630,6 @@ def test_row_numbers_in_a_variable_count_once(
     assert rows == arena.rows(statement)
 
 
-@known_gap(READ_TWICE)
 def test_a_sequence_gives_no_more_numbers_than_rows(arena: Arena) -> None:
     if not arena.is_mariadb:
         pytest.skip("MySQL has no sequences")

@@ -183,8 +183,6 @@ def not_yet(statement: str, number: int, reason: str) -> Any:
 
 # Conditions.
 
-PARENTHESES = "an AND inside parentheses around it is not cut into its conditions"
-
 
 @pytest.mark.parametrize(
     ("condition", "count"),
@@ -203,8 +201,8 @@ PARENTHESES = "an AND inside parentheses around it is not cut into its condition
         ("CASE WHEN F(t,'en')='MIXED' AND b=1 THEN 1 END IS NULL AND a=1", 100),
         ("F(t,'en')='NEGATIVE' AND RAND()<2 AND a=1", 100),
         ("a=(SELECT MIN(kind)+1 FROM products) AND F(t,'en')='NEGATIVE'", 100),
-        not_yet("(a=1 AND F(t,'en')='NEGATIVE')", 100, PARENTHESES),
-        not_yet("b<9 AND (a=1 AND (F(t,'en')='NEGATIVE'))", 100, PARENTHESES),
+        ("(a=1 AND F(t,'en')='NEGATIVE')", 100),
+        ("b<9 AND (a=1 AND (F(t,'en')='NEGATIVE'))", 100),
     ],
 )
 def test_conditions_without_a_call_come_first(
@@ -343,11 +341,6 @@ def test_conditions_of_a_change_come_first(sides: Sides, statement: str) -> None
 
 # LIMIT.
 
-TEMPORARY = (
-    "the check of a prefix stands in the select list, which a join that is sorted in a "
-    "temporary table evaluates on every row before LIMIT"
-)
-
 
 @pytest.mark.parametrize(
     ("items", "behind"),
@@ -373,7 +366,6 @@ def test_a_limit_behind_a_condition_asks_about_a_prefix(
     assert len(asked) == len(set(asked)) <= (200 if "5,5" in behind else 100)
 
 
-@pytest.mark.xfail(strict=True, reason=TEMPORARY)
 def test_a_limit_behind_a_condition_on_a_join_asks_about_a_prefix(sides: Sides) -> None:
     sides.same(
         "SELECT l.id FROM lots l JOIN products q ON q.id=p "
@@ -607,10 +599,6 @@ def test_now_in_an_argument_is_asked_about(sides: Sides) -> None:
     assert len(texts(sides.fake)) in (20, 40)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="NOW(6) is another text each time, and is asked about until tries run out",
-)
 def test_microseconds_in_an_argument_do_not_cost_ten_harvests(sides: Sides) -> None:
     with pytest.raises(pymysql.MySQLError):
         run(
@@ -740,9 +728,6 @@ def test_a_statement_over_max_allowed_packet_is_a_clear_error(
         assert run(client, "SELECT COUNT(*) FROM answers") == ((0,),)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a statement under 1 MB is taken to be short enough for every one"
-)
 def test_a_max_allowed_packet_under_a_megabyte_is_a_clear_error(
     sides: Sides, short_packets: Callable[[int], Any]
 ) -> None:

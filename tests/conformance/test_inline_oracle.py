@@ -56,7 +56,13 @@ def test_the_corpus_shows_the_same_when_it_is_run_twice(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("session", SESSIONS)
+@pytest.mark.parametrize(
+    "session",
+    [
+        pytest.param(name, marks=[] if session.whole else pytest.mark.matrix)
+        for name, session in SESSIONS.items()
+    ],
+)
 def test_the_proxy_gives_what_the_server_gives(
     server: Server,
     oracle_proxy: Callable[[Server], Proxy],

@@ -612,7 +612,7 @@ async def test_a_change_is_sent_again_where_engines_undo_what_it_did(play):
     sql = await missed_change(began)
     assert b"information_schema.ENGINES" in sql
     assert b"X'%b'" % b"it's".hex().encode() in sql and b"it's" not in sql
-    await began.gives(row(b"1", b"0"), columns=2)
+    await began.gives(row(b"1", b"0", b"0"), columns=3)
     assert began.sent() == [FIRST + NO_LIMIT]
 
 
@@ -620,7 +620,15 @@ async def test_a_change_is_sent_again_where_engines_undo_what_it_did(play):
 async def test_a_change_is_not_sent_again_where_an_engine_undoes_nothing(play, digits):
     began = play()
     await missed_change(began)
-    await began.gives(row(b"1", digits), columns=2)
+    await began.gives(row(b"1", digits, b"0"), columns=3)
+    assert began.sent() == []
+    assert began.seen()[0].startswith(TEXTS_CHANGED) and began.is_usable()
+
+
+async def test_a_change_is_not_sent_again_where_a_trigger_may_write_elsewhere(play):
+    began = play()
+    await missed_change(began)
+    await began.gives(row(b"1", b"0", b"1"), columns=3)
     assert began.sent() == []
     assert began.seen()[0].startswith(TEXTS_CHANGED) and began.is_usable()
 
@@ -628,7 +636,7 @@ async def test_a_change_is_not_sent_again_where_an_engine_undoes_nothing(play, d
 async def test_digits_of_a_wide_character_set(play):
     began = play()
     await missed_change(began)
-    await began.gives(row(b"\0001", b"\0000"), columns=2)
+    await began.gives(row(b"\0001", b"\0000", b"\0000"), columns=3)
     assert began.sent() == [FIRST + NO_LIMIT]
 
 
@@ -637,7 +645,7 @@ async def test_a_change_of_a_table_that_nobody_knows_is_not_sent_again(play, fou
     """A temporary table is in no list of tables, and may be one that undoes nothing."""
     began = play()
     await missed_change(began)
-    await began.gives(row(found, b"0"), columns=2)
+    await began.gives(row(found, b"0", b"0"), columns=3)
     assert began.sent() == [] and began.seen()[0].startswith(TEXTS_CHANGED)
 
 
@@ -994,6 +1002,7 @@ async def test_an_answer_is_in_the_statement_as_it_was_given(play):
 
 async def test_rows_are_read_no_faster_than_the_model_answers(play, monkeypatch):
     monkeypatch.setattr(inline, "_SIP_S", 60.0)
+    monkeypatch.setattr(queries, "CERTAINLY_TAKEN_BYTES", 1 << 20)
     began = play(concurrency=1)
     began.stage.backend.gate.clear()
     await began.begins(planned())
