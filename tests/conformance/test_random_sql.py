@@ -23,7 +23,7 @@ from support.servers import Server
 from support.shrink import shrink
 
 STATEMENTS = int(os.environ.get("AURORA_RANDOM_STATEMENTS", "150"))
-FIRST_SEED = int(os.environ.get("AURORA_RANDOM_SEED", "1"))
+FIRST_SEED = int(os.environ.get("AURORA_RANDOM_SEED", "2000"))
 MOST_REFUSED = 0.02
 """Statements that the proxy may refuse with an error of its own, of all."""
 
