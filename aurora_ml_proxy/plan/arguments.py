@@ -21,13 +21,15 @@ def as_utf8(text: Template, *, is_literal: bool) -> Template:
     """The server's own conversion to a string, as bytes that no session charset touches.
 
     Binary values stay as they are and are checked here: the servers turn what is not
-    UTF-8 into '?' (MariaDB) or NULL (MySQL), and both would be a wrong answer.
+    UTF-8 into '?' (MariaDB) or NULL (MySQL), and both would be a wrong answer. A literal
+    without a character set would be utf16 where collation_connection is, and MySQL
+    compares that with no CHARSET().
     """
     converted: Template = (b"CAST(CONVERT(", *text, b" USING utf8mb4) AS BINARY)")
     if is_literal:
         return converted
     return (
-        *(b"IF(CHARSET(", *text, b")='binary',CAST(", *text, b" AS BINARY),"),
+        *(b"IF(CHARSET(", *text, b")=_utf8mb4'binary',CAST(", *text, b" AS BINARY),"),
         *converted,
         b")",
     )

@@ -30,7 +30,7 @@ def brief(found: Splice) -> str:
 
 def utf8(x: str) -> str:
     converted = f"CAST(CONVERT({x} USING utf8mb4) AS BINARY)"
-    return f"IF(CHARSET({x})='binary',CAST({x} AS BINARY),{converted})"
+    return f"IF(CHARSET({x})=_utf8mb4'binary',CAST({x} AS BINARY),{converted})"
 
 
 def literal(x: str) -> str:

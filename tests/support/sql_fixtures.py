@@ -116,7 +116,7 @@ _NAMES = (
 
 _AS_BYTES = (
     re.compile(
-        r"IF\(CHARSET\((.*?)\)='binary',CAST\(\1 AS BINARY\),"
+        r"IF\(CHARSET\((.*?)\)=_utf8mb4'binary',CAST\(\1 AS BINARY\),"
         r"CAST\(CONVERT\(\1 USING utf8mb4\) AS BINARY\)\)"
     ),
     re.compile(r"CAST\(CONVERT\(('[^']*'|\d+) USING utf8mb4\) AS BINARY\)"),
