@@ -22,7 +22,7 @@ CORPUS = read_corpus()
 LINES = 55
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tables_of() -> Iterator[Callable[[Server], Tables]]:
     """`tables_of(server)`: the schemas of this oracle, made once on each server."""
     made: dict[str, Tables] = {}
