@@ -17,10 +17,7 @@ from aurora_ml_proxy.plan.select import (
     Item,
     read_select_at,
 )
-from aurora_ml_proxy.plan.spans import Span as Span
-from aurora_ml_proxy.plan.spans import end_of_group, keyword_at
-from aurora_ml_proxy.plan.spans import mark as mark
-from aurora_ml_proxy.plan.spans import word as word
+from aurora_ml_proxy.plan.spans import Span, end_of_group, keyword_at, mark, word
 from aurora_ml_proxy.plan.tokens import Statement
 
 

@@ -16,7 +16,7 @@ VOLATILE = frozenset(
 )
 """Functions that give another value, or do something, each time they are called."""
 
-_ACTS = frozenset(
+ACTS = frozenset(
     b"NEXTVAL SETVAL SLEEP GET_LOCK RELEASE_LOCK RELEASE_ALL_LOCKS BENCHMARK".split()
 )
 """Those of them that do something."""
@@ -66,7 +66,7 @@ def side_effects(statement: Statement) -> list[int]:
         text = word(statement, i)
         if (
             (mark(statement, i) == b":=" and not _assigns_literal(statement, i))
-            or (text in _ACTS and mark(statement, i + 1) == b"(")
+            or (text in ACTS and mark(statement, i + 1) == b"(")
             or (text == b"LAST_INSERT_ID" and _has_argument(statement, i))
             or (text == b"FOR" and word(statement, i - 1) == b"VALUE")
         ):

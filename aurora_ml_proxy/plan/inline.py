@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 
 from aurora_ml_proxy.plan.asking import key
 from aurora_ml_proxy.plan.calls import Call
-from aurora_ml_proxy.plan.conditions import side_effects
 from aurora_ml_proxy.plan.described import described, returning
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.guards import guarded
@@ -78,7 +77,7 @@ def inline(
         described=described(outline, has_check=prefix is not None),
         has_check=prefix is not None,
         changes_data=kinds.changes_data,
-        is_repeatable=not side_effects(statement),
+        is_repeatable=not outline.effects,
         tables=_tables(outline) if kinds.changes_data else (),
         keeps_found_rows=not kinds.is_query,
         is_explained=kinds.is_explained,

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from aurora_ml_proxy.plan.blocks import first_word
 from aurora_ml_proxy.plan.spans import (
     Span,
+    commas,
     end_of_group,
+    equals_sign,
     listed,
     mark,
     word,
 )
-from aurora_ml_proxy.plan.spans import commas as commas
-from aurora_ml_proxy.plan.spans import equals_sign as equals_sign
 from aurora_ml_proxy.plan.tokens import Statement
 
 _OPTIONS = frozenset(b"LOW_PRIORITY DELAYED HIGH_PRIORITY IGNORE INTO".split())

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from aurora_ml_proxy.errors import UnsupportedStatement
-from aurora_ml_proxy.plan.blocks import first_word, word
+from aurora_ml_proxy.plan.blocks import first_word
 from aurora_ml_proxy.plan.calls import Call
+from aurora_ml_proxy.plan.spans import word
 from aurora_ml_proxy.plan.tokens import Statement
 
-_CHANGES = frozenset(b"INSERT REPLACE UPDATE DELETE CREATE CALL".split())
+CHANGES = frozenset(b"INSERT REPLACE UPDATE DELETE CREATE CALL".split())
+"""First words of statements that change data."""
 
 _READS = frozenset(b"SELECT VALUES SET DO TABLE".split())
 
@@ -17,7 +19,8 @@ _REFUSED = frozenset(
 )
 """Statements in which a function may stand, or that the server would call unknown."""
 
-_EXPLAINS = frozenset(b"EXPLAIN DESCRIBE DESC".split())
+EXPLAINS = frozenset(b"EXPLAIN DESCRIBE DESC ANALYZE".split())
+"""First words of statements that show a plan."""
 
 _KEPT_IN_THE_SERVER = {
     b"TRIGGER": "a trigger",
@@ -32,6 +35,9 @@ _INSTEAD = (
     "runs inside the server, where the proxy cannot answer it; call the function in the "
     "statement that reads or writes the rows, and store its result in a column"
 )
+
+
+_DEFINED = frozenset((*_KEPT_IN_THE_SERVER, *b"VIEW TABLE INDEX DATABASE".split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +57,14 @@ def read_kinds(statement: Statement, call: Call) -> Kinds | None:
     """
     start = first_word(statement)
     keyword = word(statement, start)
-    if keyword in _EXPLAINS and not _runs(statement, start):
+    if keyword in EXPLAINS and not runs_explained(statement, start):
         return Kinds(changes_data=False, is_explained=True)
-    if keyword in _EXPLAINS or keyword == b"ANALYZE":
+    if keyword in EXPLAINS:
         words = {word(statement, i) for i in range(start, min(start + 8, call.first))}
-        return Kinds(changes_data=bool(words & _CHANGES), is_explained=False)
+        return Kinds(changes_data=bool(words & CHANGES), is_explained=False)
     if keyword in (b"CREATE", b"ALTER"):
         _refuse_definition(statement, start, call)
-    if keyword in _CHANGES:
+    if keyword in CHANGES:
         return Kinds(changes_data=True, is_explained=False)
     if keyword in _READS:
         is_query = keyword not in (b"SET", b"DO")
@@ -72,20 +78,36 @@ def read_kinds(statement: Statement, call: Call) -> Kinds | None:
     )
 
 
-def _runs(statement: Statement, start: int) -> bool:
-    """Whether EXPLAIN also runs the statement."""
-    return word(statement, start + 1) == b"ANALYZE"
+def runs_explained(statement: Statement, start: int) -> bool:
+    """Whether EXPLAIN or ANALYZE at a token also runs the statement."""
+    return b"ANALYZE" in (word(statement, start), word(statement, start + 1))
+
+
+def defined_at(statement: Statement, i: int) -> int:
+    """Where the word stands that says what is defined; behind the end: nowhere."""
+    while i < len(statement.tokens) and word(statement, i) not in _DEFINED:
+        # A DEFINER may have any name.
+        i += 3 if word(statement, i) == b"DEFINER" else 1
+    return i
+
+
+def refuse_kept_in_the_server(statement: Statement, at: int, call: Call) -> None:
+    """Refuse a call in what the server runs later, where no proxy sees it.
+
+    Args:
+        at: as `defined_at` gives it.
+    Raises: UnsupportedStatement.
+    """
+    what = _KEPT_IN_THE_SERVER.get(word(statement, at))
+    if what is not None:
+        raise UnsupportedStatement(f"{call.function.name}: a call in {what} {_INSTEAD}")
 
 
 def _refuse_definition(statement: Statement, start: int, call: Call) -> None:
-    words = [word(statement, i) for i in range(start + 1, call.first)]
-    for text in words:
-        if text in (b"TABLE", b"VIEW", b"INDEX"):
-            break
-        if text in _KEPT_IN_THE_SERVER:
-            raise UnsupportedStatement(
-                f"{call.function.name}: a call in {_KEPT_IN_THE_SERVER[text]} {_INSTEAD}"
-            )
-    if b"SELECT" not in words or b"VIEW" in words[:12]:
-        what = "a view" if b"VIEW" in words[:12] else "a column's definition"
+    at = defined_at(statement, start + 1)
+    refuse_kept_in_the_server(statement, at, call)
+    is_view = word(statement, at) == b"VIEW"
+    words = {word(statement, i) for i in range(start + 1, call.first)}
+    if is_view or b"SELECT" not in words:
+        what = "a view" if is_view else "a column's definition"
         raise UnsupportedStatement(f"{call.function.name}: a call in {what} {_INSTEAD}")

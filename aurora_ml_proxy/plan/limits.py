@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from aurora_ml_proxy.plan.aggregates import has_aggregate
 from aurora_ml_proxy.plan.asking import columns_of_many
 from aurora_ml_proxy.plan.blocks import Block, Phase
-from aurora_ml_proxy.plan.conditions import side_effects
 from aurora_ml_proxy.plan.groups import is_on_own_groups
 from aurora_ml_proxy.plan.guards import guards
 from aurora_ml_proxy.plan.names import alias_of
@@ -55,8 +54,7 @@ def is_plainly_limited(outline: Outline, block: Block) -> bool:
     ):
         return False
     items = [(item.first, item.last) for item in block.items]
-    effects = side_effects(outline.statement)
-    if any(first <= i <= last for i in effects for first, last in items):
+    if any(first <= i <= last for i in outline.effects for first, last in items):
         return False  # the list must be in no query of ours
     return not any(has_aggregate(outline.statement, item) for item in items)
 

@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 from aurora_ml_proxy.plan.arguments import is_constant, literal_language
 from aurora_ml_proxy.plan.blocks import Block, block_of, read_blocks
 from aurora_ml_proxy.plan.calls import Call
-from aurora_ml_proxy.plan.conditions import assigned_variables, free_conjuncts, has_call
+from aurora_ml_proxy.plan.conditions import (
+    assigned_variables,
+    free_conjuncts,
+    has_call,
+    side_effects,
+)
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.inserted import Inserted, read_inserted
 from aurora_ml_proxy.plan.sorted_unions import SortedUnion, read_sorted_unions
@@ -34,6 +39,8 @@ class Outline:
     sorted_unions: Sequence[SortedUnion]
     assigned: frozenset[bytes]
     """User variables that the statement assigns."""
+    effects: Sequence[int]
+    """The tokens that do something each time that they are evaluated."""
     _free: dict[Span, list[Span]] = field(default_factory=dict)
 
     def block_at(self, token: int) -> Block | None:
@@ -85,6 +92,7 @@ def read_outline(
         dialect.is_mariadb,
         tuple(read_sorted_unions(statement)),
         assigned_variables(statement),
+        side_effects(statement),
     )
 
 

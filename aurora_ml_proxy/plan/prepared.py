@@ -14,12 +14,11 @@ from unicodedata import combining, normalize
 
 from aurora_ml_proxy.errors import ProxyError, UnsupportedStatement
 from aurora_ml_proxy.functions import FUNCTIONS, Function, ResultType
-from aurora_ml_proxy.plan.blocks import Span, read_blocks, word
+from aurora_ml_proxy.plan.blocks import read_blocks
 from aurora_ml_proxy.plan.calls import Call, find_calls
 from aurora_ml_proxy.plan.conditions import has_call, volatile_word
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.inline import MISSING
-from aurora_ml_proxy.plan.inserted import commas
 from aurora_ml_proxy.plan.names import (
     PARAMETER,
     alias_of,
@@ -29,6 +28,7 @@ from aurora_ml_proxy.plan.names import (
 )
 from aurora_ml_proxy.plan.plan import Plan
 from aurora_ml_proxy.plan.select import folded
+from aurora_ml_proxy.plan.spans import Span, commas, word
 from aurora_ml_proxy.plan.statement import plan_statement
 from aurora_ml_proxy.plan.template import Edit, cut, edit, outermost, text_of
 from aurora_ml_proxy.plan.tokens import (

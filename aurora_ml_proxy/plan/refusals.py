@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from aurora_ml_proxy.errors import UnsupportedStatement
 from aurora_ml_proxy.plan.calls import Call
-from aurora_ml_proxy.plan.conditions import assigned_variables, volatile_word
+from aurora_ml_proxy.plan.conditions import ACTS, assigned_variables, volatile_word
 from aurora_ml_proxy.plan.plan import Harvest
 from aurora_ml_proxy.plan.spans import mark
 from aurora_ml_proxy.plan.template import text_of
@@ -57,8 +57,8 @@ def refuse_what_is_read_twice(statement: Statement, calls: Sequence[Call]) -> No
 
 _ACTS = re.compile(
     rb":=(?!\s*(?:[0-9]+|'[^'\\]*'|NULL)\s*[,)])"
-    rb"|\b(?:NEXTVAL|SETVAL|SLEEP|GET_LOCK|RELEASE_LOCK|RELEASE_ALL_LOCKS|BENCHMARK)\s*\("
-    rb"|\bVALUE\s+FOR\b|\bLAST_INSERT_ID\s*\(\s*[^)\s]",
+    rb"|\b(?:%b)\s*\("
+    rb"|\bVALUE\s+FOR\b|\bLAST_INSERT_ID\s*\(\s*[^)\s]" % b"|".join(sorted(ACTS)),
     re.IGNORECASE,
 )
 """What does something each time that it is evaluated: a query of ours must not have it.

@@ -38,6 +38,13 @@ def has_word(statement: Statement, span: Span, words: frozenset[bytes]) -> bool:
     return any(keyword_at(statement, i) in words for i in range(span[0], span[1] + 1))
 
 
+def holds_several(statement: Statement) -> bool:
+    """Whether more stands behind the first semicolon than semicolons."""
+    tokens = statement.tokens
+    first = next((i for i, t in enumerate(tokens) if is_semicolon(t)), len(tokens))
+    return not all(map(is_semicolon, tokens[first:]))
+
+
 def end_of_group(statement: Statement, i: int) -> int:
     """The first token behind `i` that is outside its parentheses; or a semicolon."""
     level = statement.depth[i]

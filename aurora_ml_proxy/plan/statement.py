@@ -10,11 +10,10 @@ from aurora_ml_proxy.plan.inline import inline
 from aurora_ml_proxy.plan.kinds import read_kinds
 from aurora_ml_proxy.plan.plan import Plan
 from aurora_ml_proxy.plan.select import read_select
+from aurora_ml_proxy.plan.spans import holds_several
 from aurora_ml_proxy.plan.splice import NotSpliceable, splice
 from aurora_ml_proxy.plan.tokens import (
-    Statement,
     Unreadable,
-    is_semicolon,
     read_statement,
 )
 from aurora_ml_proxy.plan.views import ViewDefinition, read_definition
@@ -39,7 +38,7 @@ def plan_statement(
     definition = read_definition(statement, calls)
     if definition is not None:
         return definition
-    if _has_several_statements(statement):
+    if holds_several(statement):
         return None
     kinds = read_kinds(statement, calls[0])
     if kinds is None:
@@ -70,8 +69,3 @@ def refuse_prepare(
             "not supported yet; prepare on the client's side (most drivers have an "
             "option for it)"
         )
-
-
-def _has_several_statements(statement: Statement) -> bool:
-    first = next((i for i, t in enumerate(statement.tokens) if is_semicolon(t)), None)
-    return first is not None and not all(map(is_semicolon, statement.tokens[first:]))

@@ -11,18 +11,26 @@ from dataclasses import dataclass
 from aurora_ml_proxy.errors import UnsupportedStatement
 from aurora_ml_proxy.functions import FUNCTIONS, Function
 from aurora_ml_proxy.plan.arguments import literal_batch_size, literal_language
-from aurora_ml_proxy.plan.blocks import (
-    Block,
-    Span,
-    first_word,
-    mark,
-    read_blocks,
-    word,
-)
+from aurora_ml_proxy.plan.blocks import Block, first_word, read_blocks
 from aurora_ml_proxy.plan.calls import Call, find_calls
 from aurora_ml_proxy.plan.dialect import Dialect
-from aurora_ml_proxy.plan.inserted import commas, equals_sign, read_inserted
+from aurora_ml_proxy.plan.inserted import read_inserted
+from aurora_ml_proxy.plan.kinds import (
+    CHANGES,
+    EXPLAINS,
+    defined_at,
+    refuse_kept_in_the_server,
+    runs_explained,
+)
 from aurora_ml_proxy.plan.select import decoded
+from aurora_ml_proxy.plan.spans import (
+    Span,
+    commas,
+    equals_sign,
+    holds_several,
+    mark,
+    word,
+)
 from aurora_ml_proxy.plan.template import edit
 from aurora_ml_proxy.plan.tokens import (
     Kind,
@@ -34,27 +42,7 @@ from aurora_ml_proxy.plan.tokens import (
     read_statement,
 )
 
-_KEPT_IN_THE_SERVER = {
-    b"TRIGGER": "a trigger",
-    b"PROCEDURE": "a stored procedure",
-    b"FUNCTION": "a stored function",
-    b"EVENT": "an event",
-    b"PACKAGE": "a package",
-}
-"""What runs inside the server later, where no proxy can send it again."""
-
-_INSTEAD = (
-    "runs inside the server, where the proxy cannot answer it; call the function in the "
-    "statement that reads or writes the rows, and store its result in a column"
-)
-
-_DEFINED = frozenset((*_KEPT_IN_THE_SERVER, *b"VIEW TABLE INDEX DATABASE".split()))
-
 _READS = frozenset(b"SELECT VALUES TABLE".split())
-
-_EXPLAINS = frozenset(b"EXPLAIN DESCRIBE DESC ANALYZE".split())
-
-_CHANGES = frozenset(b"INSERT REPLACE UPDATE DELETE CREATE CALL".split())
 
 _READS_DIAGNOSTICS = frozenset(b"FOUND_ROWS ROW_COUNT WARNING_COUNT ERROR_COUNT".split())
 
@@ -114,13 +102,9 @@ def read_definition(statement: Statement, calls: Sequence[Call]) -> ViewDefiniti
     start = first_word(statement)
     if word(statement, start) not in (b"CREATE", b"ALTER"):
         return None
-    at = _defined_at(statement, start + 1)
-    what = word(statement, at)
-    if what in _KEPT_IN_THE_SERVER:
-        raise UnsupportedStatement(
-            f"{calls[0].function.name}: a call in {_KEPT_IN_THE_SERVER[what]} {_INSTEAD}"
-        )
-    if what != b"VIEW" or _is_one_of_several(statement):
+    at = defined_at(statement, start + 1)
+    refuse_kept_in_the_server(statement, at, calls[0])
+    if word(statement, at) != b"VIEW" or holds_several(statement):
         return None
     for call in calls:
         literal_language(statement, call)
@@ -132,14 +116,6 @@ def read_definition(statement: Statement, calls: Sequence[Call]) -> ViewDefiniti
         name=_view_name(statement, at + 1),
         digest=digest(statement),
     )
-
-
-def _defined_at(statement: Statement, i: int) -> int:
-    """Where the word stands that says what is defined; behind the end: nowhere."""
-    while i < len(statement.tokens) and word(statement, i) not in _DEFINED:
-        # A DEFINER may have any name.
-        i += 3 if word(statement, i) == b"DEFINER" else 1
-    return i
 
 
 def _view_name(statement: Statement, i: int) -> bytes:
@@ -164,12 +140,6 @@ def _with_two_arguments(statement: Statement, calls: Sequence[Call]) -> bytes:
     return b"".join(
         piece for piece in edit(statement.sql, edits) if isinstance(piece, bytes)
     )
-
-
-def _is_one_of_several(statement: Statement) -> bool:
-    tokens = statement.tokens
-    first = next((i for i, t in enumerate(tokens) if is_semicolon(t)), len(tokens))
-    return not all(map(is_semicolon, tokens[first:]))
 
 
 def read_viewed(
@@ -217,7 +187,7 @@ def _refuse(statement: Statement, function: str) -> None:
     """What must not run twice, or tells of the statement before."""
     start = first_word(statement)
     keyword = word(statement, start)
-    if _is_one_of_several(statement):
+    if holds_several(statement):
         raise UnsupportedStatement(
             f"{function}: one of several statements in a packet reads a view that calls "
             "it; send the statements one by one"
@@ -230,7 +200,11 @@ def _refuse(statement: Statement, function: str) -> None:
             f"{function}: a view that calls it is read INTO a file, which the statement "
             "that failed has begun; remove it, and put the rows into a table first"
         )
-    if keyword in _EXPLAINS and _words(statement) & _CHANGES and _runs(statement, start):
+    if (
+        keyword in EXPLAINS
+        and _words(statement) & CHANGES
+        and runs_explained(statement, start)
+    ):
         raise _unsupported(function, "EXPLAIN ANALYZE of a statement that changes data")
     for i, token in enumerate(statement.tokens):
         if token.kind is Kind.MARK and token.text == b":=" and keyword != b"SET":
@@ -245,10 +219,6 @@ def _refuse(statement: Statement, function: str) -> None:
                 f"{function}: in one statement with {name_of.decode('latin-1').lower()}, "
                 "which tells of the statement before; read that first, into a variable"
             )
-
-
-def _runs(statement: Statement, start: int) -> bool:
-    return b"ANALYZE" in (word(statement, start), word(statement, start + 1))
 
 
 def _words(statement: Statement) -> set[bytes]:
@@ -392,7 +362,7 @@ def _of_set(statement: Statement) -> _Collected:
 
 _COLLECTED = {
     **dict.fromkeys(_READS, _of_query),
-    **dict.fromkeys(_EXPLAINS, _of_itself),
+    **dict.fromkeys(EXPLAINS, _of_itself),
     **dict.fromkeys((b"INSERT", b"REPLACE"), _of_insert),
     **dict.fromkeys((b"UPDATE", b"DELETE"), _of_change),
     b"CREATE": _of_create,
