@@ -1,7 +1,7 @@
 """What the server's lexer depends on: sql_mode, character_set_client, version."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,16 @@ class Dialect:
     is_mariadb: bool = False
     version: int = 80000
     """As in executable comments: 8.0.36 is 80036, 10.11.14 is 101114."""
+
+    def of_session(self, charset: str, sql_mode: str) -> "Dialect":
+        """The same server's, under a session's character_set_client and sql_mode."""
+        modes = sql_mode.split(",")
+        return replace(
+            self,
+            charset=charset,
+            ansi_quotes="ANSI_QUOTES" in modes,
+            no_backslash_escapes="NO_BACKSLASH_ESCAPES" in modes,
+        )
 
 
 _MODE_MATTERS = re.compile(rb"[\\\"\x80-\xff]")

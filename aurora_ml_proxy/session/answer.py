@@ -41,29 +41,28 @@ from aurora_ml_proxy.protocol.results import (
     write_error,
 )
 from aurora_ml_proxy.protocol.vocabulary import CLIENT_MULTI_STATEMENTS, Commands
+from aurora_ml_proxy.session import waiting
 from aurora_ml_proxy.session.diagnostics import Outcome
+from aurora_ml_proxy.session.held import HeldResult
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import InlineAnswer
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.prepared import Bound, PreparedStatements
-from aurora_ml_proxy.session.queries import Queries, QueryFailed
+from aurora_ml_proxy.session.queries import Queries, QueryFailed, next_payload
 from aurora_ml_proxy.session.several import SeveralAnswer
 from aurora_ml_proxy.session.views import (
     DefinitionAnswer,
-    HeldQuery,
     ViewAnswer,
     views_among,
 )
+from aurora_ml_proxy.session.waiting import planned
+from aurora_ml_proxy.splice.passed import PassedResult
 from aurora_ml_proxy.splice.rows import SplicedResult
 
 log = logging.getLogger(__name__)
 
 WINDOW_BYTES = 8 << 20
 """Bytes of rows that wait for answers before reading stops, to keep memory flat."""
-
-SIP_S = 15.0
-"""Seconds after which more is read although the window is full: an upstream that cannot
-write for net_write_timeout (60 s by default) would hang up."""
 
 ER_PARSE_ERROR = 1064
 
@@ -76,14 +75,6 @@ _QUERY = re.compile(rb"[\s(]*(?:SELECT|WITH|TABLE|VALUES)\b", re.IGNORECASE)
 
 _COM_QUERY = bytes((Commands.COM_QUERY,))
 _COM_STMT_PREPARE = bytes((Commands.COM_STMT_PREPARE,))
-
-PLANNED_AT_ONCE_BYTES = 16 << 10
-"""A longer statement is planned in a thread: cutting a megabyte into tokens takes
-seconds, in which every other connection would stand still."""
-
-MAX_PLANNED_BYTES = 4 << 20
-"""A longer statement is passed on unread: to cut it would take hundreds of megabytes. A
-call in it is the upstream's error 1305 (unknown function)."""
 
 
 class _MarkerMet(Exception):
@@ -282,7 +273,7 @@ class Answerer:
 
     async def _cut(self, sql: bytes, inbox: Inbox) -> tuple[Several | None, Dialect]:
         """The statements of a packet, as the upstream reads them now."""
-        if len(sql) > MAX_PLANNED_BYTES:
+        if len(sql) > waiting.MAX_PLANNED_BYTES:
             self.prepared.doubt()
             return None, self._dialect
         dialect = self._dialect
@@ -290,12 +281,7 @@ class Answerer:
         has_asked = depends_on_session(sql)
         if has_asked:
             dialect = await self._ask_dialect(b"", inbox)
-        if len(sql) <= PLANNED_AT_ONCE_BYTES:
-            several = read_several(sql, dialect, concerns=concerns)
-        else:
-            several = await asyncio.to_thread(
-                read_several, sql, dialect, concerns=concerns
-            )
+        several = await planned(read_several, sql, dialect, concerns=concerns)
         if several is not None and has_asked and several.reads_diagnostics:
             raise UnsupportedStatement(
                 "an ML function in one packet with FOUND_ROWS() or its like, which tells "
@@ -332,7 +318,9 @@ class Answerer:
             dialect = self._dialect
             if depends_on_session(sql):
                 dialect = await self._ask_dialect(sql, inbox)
-            viewed = await _read_viewed(sql, dialect, markers.function_of(error.payload))
+            viewed = await planned(
+                read_viewed, sql, dialect, markers.function_of(error.payload)
+            )
         except UpstreamLost:
             raise
         except MalformedPacket:
@@ -354,7 +342,7 @@ class Answerer:
     ) -> Outcome:
         """Answer a statement that calls a function by name and has met a marker."""
         try:
-            viewed = await _read_viewed(sql, dialect, markers.function_of(error))
+            viewed = await planned(read_viewed, sql, dialect, markers.function_of(error))
         except ProxyError as refusal:
             return self._refuse(refusal, seq)
         return await self._view(viewed, attributes, seq, error, inbox)
@@ -377,35 +365,34 @@ class Answerer:
             return None
         if not _QUERY.match(sql) or b";" in sql.rstrip(b" \t\r\n;"):
             return None
-        held = HeldQuery(sql, self._queries, self._layout, self._client, seq)
-        try:
-            await held.answer(_COM_QUERY + attributes, inbox)
-        except QueryFailed as failure:
-            if markers.is_unanswered(failure.packet):
-                if not held.has_released:
-                    error = Packet(failure.packet, seq)
-                    return await self.answer_view(
-                        piece, b"", error, inbox, next_transaction
-                    )
-                too_late = UnsupportedStatement(
-                    f"{markers.function_of(failure.packet)}: a view that calls it is "
-                    "read behind more rows than can be held back; read it by itself"
-                )
-                self._send_error(too_late, held.passed.seq)
-                return _failed(too_late)
-            data = held.passed.take()
-            self._client.write(data + write_packet(failure.packet, held.passed.seq))
+        held = HeldResult(PassedResult(self._layout, seq), self._client)
+        passed = held.passed
+        self._queries.send(sql, _COM_QUERY + attributes)
+        await held.receive(inbox)
+        if passed.error is None:
+            self._client.write(passed.finish(0))
+            assert passed.terminator is not None
+            return Outcome(read_status(passed.terminator, self._layout))
+        if not markers.is_unanswered(passed.error):
+            data = passed.take()
+            self._client.write(data + write_packet(passed.error, passed.seq))
             return Outcome()
-        self._client.write(held.passed.finish(0))
-        assert held.passed.terminator is not None
-        return Outcome(read_status(held.passed.terminator, self._layout))
+        if not held.has_released:
+            error = Packet(passed.error, seq)
+            return await self.answer_view(piece, b"", error, inbox, next_transaction)
+        too_late = UnsupportedStatement(
+            f"{markers.function_of(passed.error)}: a view that calls it is read behind "
+            "more rows than can be held back; read it by itself"
+        )
+        self._send_error(too_late, passed.seq)
+        return _failed(too_late)
 
     async def learn_views(self, piece: Piece, inbox: Inbox) -> None:
         """Remember the views that a statement reads. Raises: UpstreamLost."""
         assert piece.statement is not None
         try:
             _, sql = split_attributes(piece.statement, self._layout.capabilities)
-            viewed = await _read_viewed(sql, self._dialect, "")
+            viewed = await planned(read_viewed, sql, self._dialect, "")
             rows = await self._queries.rows(views_among(viewed.names), inbox)
         except (MalformedPacket, UnsupportedStatement, QueryFailed):
             return
@@ -477,7 +464,7 @@ class Answerer:
             refuse_prepare(sql, dialect)
         except UnsupportedPrepare:
             self._upstream.write(write_packet(_COM_STMT_PREPARE, 0))
-            await _next(inbox)
+            await next_payload(inbox)
             raise
 
     async def _ask_dialect(self, sql: bytes, inbox: Inbox) -> Dialect:
@@ -496,14 +483,7 @@ class Answerer:
             raise MalformedPacket("the upstream refuses to name its sql_mode") from None
         charset, found, modes = (rows[0][0] or b"").decode().split(" ", 2)
         self._found_rows = int(found)
-        mode_set = set(modes.split(","))
-        return Dialect(
-            charset=charset,
-            ansi_quotes="ANSI_QUOTES" in mode_set,
-            no_backslash_escapes="NO_BACKSLASH_ESCAPES" in mode_set,
-            is_mariadb=self._dialect.is_mariadb,
-            version=self._dialect.version,
-        )
+        return self._dialect.of_session(charset, modes)
 
     async def _splice(
         self,
@@ -718,28 +698,17 @@ class Answerer:
                 raise UpstreamLost("Lost connection to the upstream during query")
             if not has_room and not evaluation.in_flight:
                 evaluation.flush()
-            sips = await self._wait(inbox, has_room)
+            if has_room or self._client.is_full:
+                await inbox.until_woken()
+                sips = False
+            else:
+                sips = await inbox.sip()
 
     def _pass_rows(self, result: SplicedResult) -> None:
         """Give the client what is ready, once there is a row: a view's error is none."""
         is_whole = result.has_ended and result.error is None
         if (result.rows or is_whole) and (data := result.take_ready()):
             self._client.write(data)
-
-    async def _wait(self, inbox: Inbox, has_room: bool) -> bool:
-        """Wait for rows, for answers, or for the client to take what it has.
-
-        Returns: whether to read on although there is no room.
-        """
-        if has_room or self._client.is_full:
-            await inbox.until_woken()
-            return False
-        try:
-            async with asyncio.timeout(SIP_S):
-                await inbox.until_woken()
-        except TimeoutError:
-            return True
-        return False
 
     async def _read_to_the_end(self, result: SplicedResult, inbox: Inbox) -> None:
         """Read what the upstream still sends of a statement that has failed."""
@@ -754,19 +723,9 @@ class Answerer:
 
 
 async def _plan(sql: bytes, dialect: Dialect) -> Plan | ViewDefinition | None:
-    """`plan_statement`, in a thread when it takes long."""
-    if len(sql) <= PLANNED_AT_ONCE_BYTES:
-        return plan_statement(sql, dialect)
-    if len(sql) > MAX_PLANNED_BYTES:
+    if len(sql) > waiting.MAX_PLANNED_BYTES:
         return None
-    return await asyncio.to_thread(plan_statement, sql, dialect)
-
-
-async def _read_viewed(sql: bytes, dialect: Dialect, function: str) -> Viewed:
-    """`read_viewed`, in a thread when it takes long."""
-    if len(sql) <= PLANNED_AT_ONCE_BYTES:
-        return read_viewed(sql, dialect, function)
-    return await asyncio.to_thread(read_viewed, sql, dialect, function)
+    return await planned(plan_statement, sql, dialect)
 
 
 def _one_of_several(error: bytes) -> UnsupportedStatement:
@@ -779,10 +738,3 @@ def _one_of_several(error: bytes) -> UnsupportedStatement:
 def _failed(error: ProxyError) -> Outcome:
     shown = StatementWarning(error.kind.errno, error.message, level="Error")
     return Outcome(warnings=(shown,), warning_count=1, failed_here=True)
-
-
-async def _next(inbox: Inbox) -> bytes:
-    packet = await inbox.read_packet()
-    if packet is None:
-        raise UpstreamLost("Lost connection to the upstream during query")
-    return packet.payload

@@ -8,6 +8,10 @@ from aurora_ml_proxy.session.ports import Port
 MAX_HELD_BYTES = 512 << 10
 """Bytes that wait for the task before the peer is no longer read."""
 
+SIP_S = 15.0
+"""Seconds after which more is read although the window is full: an upstream that cannot
+write for net_write_timeout (60 s by default) would hang up."""
+
 
 class Inbox:
     """Filled by a link's callbacks, emptied by a task. Also wakes the task."""
@@ -64,6 +68,16 @@ class Inbox:
     def take_rest(self) -> bytes:
         """What has come and is no whole packet yet."""
         return self._reader.take_rest()
+
+    async def sip(self) -> bool:
+        """Wait, as `until_woken`, and not too long; whether it was long enough to read
+        on although there is no room."""
+        try:
+            async with asyncio.timeout(SIP_S):
+                await self.until_woken()
+        except TimeoutError:
+            return True
+        return False
 
     async def read_packet(self) -> Packet | None:
         """The next packet; None when the peer hung up."""

@@ -30,33 +30,28 @@ from aurora_ml_proxy.protocol.results import (
     read_warnings,
 )
 from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES
+from aurora_ml_proxy.session.held import HeldResult
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.queries import (
     ENDS_STATEMENT,
     Queries,
     QueryFailed,
-    next_payloads,
+    listed,
+    read_number,
 )
+from aurora_ml_proxy.session.waiting import until_answered
 from aurora_ml_proxy.splice.lookups import KnownAnswers, hash_of, render
 from aurora_ml_proxy.splice.packed import read_packed
 from aurora_ml_proxy.splice.passed import PassedResult
 
 log = logging.getLogger(__name__)
 
-HELD_BYTES = 4 << 20
-"""Bytes of a result that are held back, so that the statement can be sent again."""
-
 MAX_TRIES = 10
 """How often a statement is sent at most, growing prefixes not counted."""
 
-_SIP_S = 15.0
-"""As in `answer`: an upstream that cannot write for long would hang up."""
-
 _NO_LIMIT = b" LIMIT 18446744073709551615"
 """@@sql_select_limit is for the user's own statements."""
-
-_CLEARS_WARNINGS = b"SELECT 1 FROM information_schema.ENGINES LIMIT 0"
 
 _ENGINES = (
     b"SELECT COUNT(*),COALESCE(SUM(COALESCE(e.TRANSACTIONS,'NO')<>'YES'),0),"
@@ -108,7 +103,7 @@ class InlineAnswer:
         *,
         has_more: bool = False,
     ) -> None:
-        self.passed = PassedResult(layout, seq)
+        self._held = HeldResult(PassedResult(layout, seq), client)
         self.tries = 0
         self._plan = plan
         self._queries = queries
@@ -117,7 +112,6 @@ class InlineAnswer:
         self._client = client
         self._seq = seq
         self._has_more = has_more
-        self._has_released = False
         self.found_rows: int | None = None
         """FOUND_ROWS() before the statement, when the statement leaves it alone."""
         self.next_transaction: bytes | None = None
@@ -132,7 +126,12 @@ class InlineAnswer:
     @property
     def seq(self) -> int:
         """The sequence number of the next packet to the client."""
-        return self.passed.seq if self._has_released else self._seq
+        return self._held.seq
+
+    @property
+    def passed(self) -> PassedResult:
+        """What the client gets."""
+        return self._held.passed
 
     async def answer(self, front: bytes, inbox: Inbox) -> None:
         """Harvest, ask, send, until the statement finds every answer that it needs.
@@ -145,7 +144,7 @@ class InlineAnswer:
             self.found_rows = None
         elif self.found_rows is None and self._plan.harvests:
             rows = await self._queries.rows(b"SELECT FOUND_ROWS() LIMIT 1", inbox)
-            self.found_rows = int((rows[0][0] or b"0").replace(b"\0", b""))
+            self.found_rows = read_number(rows[0][0])
         while True:
             await self._harvest_all(inbox)
             progress = self._progress
@@ -271,24 +270,14 @@ class InlineAnswer:
                 await asyncio.sleep(0)  # the other connections' turn
             elif inbox.has_ended and has_room:
                 raise UpstreamLost("Lost connection to the upstream during query")
+            elif has_room:
+                await inbox.until_woken()
             else:
-                sips = await self._wait(inbox, has_room=has_room)
+                sips = await inbox.sip()
         if failure is not None:
             raise failure
         if limit is not None and rows >= limit:
             self._progress.is_prefix_done = False
-
-    async def _wait(self, inbox: Inbox, *, has_room: bool) -> bool:
-        """Wait for rows or answers; whether to read on although there is no room."""
-        if has_room:
-            await inbox.until_woken()
-            return False
-        try:
-            async with asyncio.timeout(_SIP_S):
-                await inbox.until_woken()
-        except TimeoutError:
-            return True
-        return False
 
     def _check_batch_sizes(
         self, harvest: Harvest, query: Query, definitions: list[ColumnDefinition]
@@ -341,14 +330,7 @@ class InlineAnswer:
 
     async def _settle(self, inbox: Inbox) -> None:
         """Wait for the answers to everything that was asked."""
-        evaluation = self._evaluation
-        evaluation.flush()
-        while evaluation.in_flight and evaluation.failure is None:
-            await inbox.until_woken()
-            if inbox.has_ended:
-                raise UpstreamLost("Lost connection to the upstream during query")
-        if evaluation.failure is not None:
-            raise evaluation.failure
+        await until_answered(self._evaluation, inbox)
         for known, number, question in self._progress.pending:
             self._known[known].answers[number] = question.answer
         self._progress.pending.clear()
@@ -371,8 +353,7 @@ class InlineAnswer:
     async def _restore(self, inbox: Inbox) -> None:
         """What our queries have changed of what functions tell about the last one."""
         if self._has_failures:
-            # A statement without tables does not clear what SHOW WARNINGS shows.
-            await self._queries.rows(_CLEARS_WARNINGS, inbox)
+            await self._queries.clear_warnings(inbox)
             self._has_failures = False
         if self.found_rows is not None:
             try:
@@ -396,13 +377,14 @@ class InlineAnswer:
         await self._queries.check_length(sql, self._function, inbox)
         if self._evaluation.failure is not None:
             raise self._evaluation.failure  # KILL has met a question of ours
-        passed = self.passed = PassedResult(
+        passed = PassedResult(
             self._layout,
             self._seq,
             plan.described,
             has_check=plan.has_check,
             has_more=self._has_more,
         )
+        held = self._held = HeldResult(passed, self._client)
         try:
             sql = await self._queries.bind(sql, inbox, is_users=True)
         except QueryFailed as failure:
@@ -411,30 +393,24 @@ class InlineAnswer:
                 return False  # of constants, met while it is prepared
             raise
         self._queries.send(sql, front)
-        while not passed.has_ended:
-            while self._has_released and self._client.is_full:
-                await inbox.until_woken()
-            passed.feed(await next_payloads(inbox))
-            is_due = passed.held_bytes > HELD_BYTES or self._has_released
-            if is_due and not passed.has_missing:
-                self._release()
+        await held.receive(inbox)
         if passed.has_missing:
-            if self._has_released:
+            if held.has_released:
                 raise self._give_up()
             return False
         if passed.error is None:
             if plan.may_swallow_errors and await self._has_swallowed(inbox):
                 self._has_failures = True
                 return False
-            self._release()
+            held.release()
             return True
         if await self._is_missing(passed.error, inbox):
-            if self._has_released or passed.is_changed:
-                self._release()
+            if held.has_released or passed.is_changed:
+                held.release()
                 raise self._give_up()
             self._has_failures = True
             return False
-        self._release()
+        held.release()
         raise QueryFailed(passed.error)
 
     async def _is_missing(self, packet: bytes, inbox: Inbox) -> bool:
@@ -454,11 +430,6 @@ class InlineAnswer:
         rows = await self._queries.rows(b"SHOW WARNINGS", inbox)
         return any(_MISSING in (row[2] or b"").replace(b"\0", b"") for row in rows)
 
-    def _release(self) -> None:
-        """Give the client what is held back; from now on it has seen something."""
-        self._has_released = True
-        self._client.write(self.passed.take())
-
     async def _check_engines(self, inbox: Inbox) -> None:
         """A statement that failed half way is sent again only where that undid it.
 
@@ -466,14 +437,9 @@ class InlineAnswer:
         """
         if not self._plan.tables:
             return
-        names = b",".join(
-            b"CONVERT(X'%b' USING utf8mb4)" % name.hex().encode()
-            for name in self._plan.tables
-        )
+        names = listed(self._plan.tables)
         rows = await self._queries.rows(_ENGINES % (names, names), inbox)
-        known, undoing_nothing, triggers = (
-            int((value or b"0").replace(b"\0", b"")) for value in rows[0]
-        )
+        known, undoing_nothing, triggers = map(read_number, rows[0])
         if not known or undoing_nothing or triggers:
             raise TextsChanged(
                 f"{self._function}: a text came that was not there when the texts were "

@@ -6,13 +6,12 @@ An EXECUTE that it does see becomes one of a statement of ours, with answers in 
 parameter stays a parameter, of the type that the server gives it.
 """
 
-import asyncio
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from aurora_ml_proxy.errors import ProxyError, UnsupportedStatement, UpstreamLost
+from aurora_ml_proxy.errors import ProxyError, UnsupportedStatement
 from aurora_ml_proxy.functions import FUNCTIONS
 from aurora_ml_proxy.intercept.names import NameFilter
 from aurora_ml_proxy.plan.dialect import Dialect
@@ -42,7 +41,8 @@ from aurora_ml_proxy.session.diagnostics import Outcome
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import may_be_missing
 from aurora_ml_proxy.session.ports import Port
-from aurora_ml_proxy.session.queries import Queries, QueryFailed
+from aurora_ml_proxy.session.queries import Queries, QueryFailed, next_payload
+from aurora_ml_proxy.session.waiting import MAX_PLANNED_BYTES, planned
 
 _COMMAND = re.compile(rb"(?:\x00\x01)?(?:prepare|execute\s+immediate)\b", re.IGNORECASE)
 
@@ -62,9 +62,6 @@ _STARTS = (b"prepare", b"execute", b"deallocate", b"drop")
 
 _MAY_PREPARE = (b"call", b"begin")
 """In statements that may run a stored procedure, which may prepare another text."""
-
-MAX_TEXT_BYTES = 4 << 20
-_PLANNED_AT_ONCE_BYTES = 16 << 10
 
 _NAME = b"aurora_ml_statement"
 """Of the statements that are prepared here. One at a time."""
@@ -241,7 +238,7 @@ class PreparedStatements:
             source = await self._literal(shadow, dialect, inbox)
             self._queries.send(b"PREPARE " + command.source + b" FROM " + source, front)
             self._prepares += 1
-            packet = await _next(inbox)
+            packet = await next_payload(inbox)
             if not (is_error(packet) and may_be_missing(packet)):
                 break
         if is_error(packet):
@@ -264,11 +261,11 @@ class PreparedStatements:
             await self._queries.restore_found_rows(self._found_rows or 0, inbox)
 
     async def _plan(self, text: bytes | None, dialect: Dialect) -> PreparedText | None:
-        if text is None or len(text) > MAX_TEXT_BYTES or not self._names.may_match(text):
+        if text is None or len(text) > MAX_PLANNED_BYTES:
             return None
-        if len(text) <= _PLANNED_AT_ONCE_BYTES:
-            return plan_text(text, dialect)
-        return await asyncio.to_thread(plan_text, text, dialect)
+        if not self._names.may_match(text):
+            return None
+        return await planned(plan_text, text, dialect)
 
     # EXECUTE.
 
@@ -356,14 +353,8 @@ class PreparedStatements:
         return value, tuple(context)
 
     def _dialect_of(self, context: Context) -> Dialect:
-        modes = (context[1] or b"").split(b",")
-        return Dialect(
-            charset=(context[0] or b"").decode(),
-            ansi_quotes=b"ANSI_QUOTES" in modes,
-            no_backslash_escapes=b"NO_BACKSLASH_ESCAPES" in modes,
-            is_mariadb=self._dialect.is_mariadb,
-            version=self._dialect.version,
-        )
+        charset, modes = ((value or b"").decode() for value in context[:2])
+        return self._dialect.of_session(charset, modes)
 
     async def _literal(self, text: bytes, dialect: Dialect, inbox: Inbox) -> bytes:
         """What stands for a text behind FROM."""
@@ -376,7 +367,7 @@ class PreparedStatements:
     async def _command(self, sql: bytes, inbox: Inbox) -> None:
         """Send what gives no rows. Its failure shows in what comes next."""
         self._queries.send(sql)
-        await _next(inbox)
+        await next_payload(inbox)
 
     async def prepare_ours(self, text: bytes, dialect: Dialect, inbox: Inbox) -> None:
         """Prepare a statement of ours. Raises: QueryFailed, UpstreamLost."""
@@ -384,10 +375,7 @@ class PreparedStatements:
         sql = b"PREPARE %b FROM %b" % (_NAME, source)
         await self._queries.check_length(sql, "EXECUTE", inbox)
         self._prepares += 1
-        self._queries.send(sql)
-        packet = await _next(inbox)
-        if is_error(packet):
-            raise QueryFailed(packet)
+        await self._queries.execute(sql, inbox)
 
 
 class BoundQueries(Queries):
@@ -418,10 +406,3 @@ class BoundQueries(Queries):
         await self._prepared.prepare_ours(text, self._dialect, inbox)
         using = b",".join(self._using[number] for number in order)
         return b"EXECUTE " + _NAME + (b" USING " + using if using else b"")
-
-
-async def _next(inbox: Inbox) -> bytes:
-    packet = await inbox.read_packet()
-    if packet is None:
-        raise UpstreamLost("Lost connection to the upstream during query")
-    return packet.payload

@@ -41,6 +41,11 @@ ENDS_STATEMENT = frozenset(
 somebody has killed it, its time is over."""
 
 
+_CLEARS_WARNINGS = b"SELECT 1 FROM information_schema.ENGINES LIMIT 0"
+"""A statement without tables does not clear what SHOW WARNINGS shows, and DO and SET of
+MariaDB do not: the errors of our own tries."""
+
+
 class QueryFailed(Exception):
     """The upstream answered a query of ours with this ERR packet."""
 
@@ -83,7 +88,7 @@ class Queries:
             return
         if self._limit is None:
             rows = await self.rows(b"SELECT @@max_allowed_packet LIMIT 1", inbox)
-            self._limit = int((rows[0][0] or b"0").replace(b"\0", b""))
+            self._limit = read_number(rows[0][0])
         limit = self._limit
         if len(sql) + 1024 > limit:
             raise StatementTooLong(
@@ -100,6 +105,10 @@ class Queries:
         if count:
             sql = _FOUND_ROWS % (b"CONCAT('[0',REPEAT(',0',%d),']')" % (count - 1))
         await self.rows(sql, inbox)
+
+    async def clear_warnings(self, inbox: Inbox) -> None:
+        """Let SHOW WARNINGS forget our tries. Raises: QueryFailed, UpstreamLost."""
+        await self.rows(_CLEARS_WARNINGS, inbox)
 
     async def rows(self, sql: bytes, inbox: Inbox) -> list[list[bytes | None]]:
         """All rows of a small result. Raises: QueryFailed, UpstreamLost."""
@@ -118,7 +127,7 @@ class Queries:
 
     async def read_ok(self, inbox: Inbox) -> None:
         """The end of a statement without rows. Raises: QueryFailed, UpstreamLost."""
-        packet = await _next(inbox)
+        packet = await next_payload(inbox)
         if is_error(packet):
             raise QueryFailed(packet)
 
@@ -139,22 +148,22 @@ class Queries:
 
     async def read_definitions(self, inbox: Inbox) -> list[ColumnDefinition]:
         """The head of a result set. Raises: QueryFailed, UpstreamLost."""
-        first = await _next(inbox)
+        first = await next_payload(inbox)
         while self._layout.is_progress(first):
-            first = await _next(inbox)
+            first = await next_payload(inbox)
         if is_error(first):
             raise QueryFailed(first)
         count, follows = read_column_count(first, self._layout)
         definitions = []
         for _ in range(count if follows else 0):
-            packet = await _next(inbox)
+            packet = await next_payload(inbox)
             definitions.append(read_column_definition(packet, self._layout))
         if self._layout.sends_eof:
-            await _next(inbox)
+            await next_payload(inbox)
         return definitions
 
     async def _read_rows(self, inbox: Inbox) -> AsyncIterator[list[bytes | None]]:
-        while not self._layout.is_terminator(payload := await _next(inbox)):
+        while not self._layout.is_terminator(payload := await next_payload(inbox)):
             if self._layout.is_progress(payload):
                 continue
             if is_error(payload):
@@ -162,7 +171,8 @@ class Queries:
             yield read_text_row(payload)
 
 
-async def _next(inbox: Inbox) -> bytes:
+async def next_payload(inbox: Inbox) -> bytes:
+    """The next packet's payload. Raises: UpstreamLost."""
     packet = await inbox.read_packet()
     if packet is None:
         raise UpstreamLost("Lost connection to the upstream during query")
@@ -177,3 +187,15 @@ async def next_payloads(inbox: Inbox) -> list[bytes]:
         await inbox.until_woken()
     await asyncio.sleep(0)  # the other connections' turn
     return payloads
+
+
+def read_number(value: bytes | None) -> int:
+    """A number in a row, NULL as 0; a wide character set puts NULs between its digits."""
+    return int((value or b"0").replace(b"\0", b""))
+
+
+def listed(names: Iterable[bytes]) -> bytes:
+    """Names of UTF-8 for IN (…), whatever the session's character sets."""
+    return b",".join(
+        b"CONVERT(X'%b' USING utf8mb4)" % name.hex().encode() for name in names
+    )

@@ -13,7 +13,6 @@ from aurora_ml_proxy.errors import (
     ProxyError,
     TextsChanged,
     UnsupportedStatement,
-    UpstreamLost,
 )
 from aurora_ml_proxy.evaluate.arguments import read_language
 from aurora_ml_proxy.evaluate.evaluation import Evaluation, Question
@@ -21,13 +20,18 @@ from aurora_ml_proxy.functions import MAX_BATCH_SIZE, Sentiment
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.views import ViewDefinition, Viewed
 from aurora_ml_proxy.protocol.results import Layout, error_number
+from aurora_ml_proxy.session.held import HELD_BYTES, HeldResult
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
-from aurora_ml_proxy.session.queries import Queries, QueryFailed, next_payloads
+from aurora_ml_proxy.session.queries import (
+    Queries,
+    QueryFailed,
+    listed,
+    next_payloads,
+    read_number,
+)
+from aurora_ml_proxy.session.waiting import until_answered
 from aurora_ml_proxy.splice.passed import PassedResult
-
-HELD_BYTES = 4 << 20
-"""Bytes of a result that are held back, so that the statement can be sent again."""
 
 FIRST_BUDGET = MAX_BATCH_SIZE
 """Texts that are noted at first: one full batch, for a LIMIT may need no more. Doubled
@@ -47,9 +51,6 @@ _ER_NO_SUCH_FUNCTION = 1305
 
 _KNOWS_IF_NOT_EXISTS = 80029
 """MySQL 8.0.29; every MariaDB that is still in use."""
-
-_CLEARS_WARNINGS = b"SELECT 1 FROM information_schema.ENGINES LIMIT 0"
-"""MariaDB's DO and SET leave what SHOW WARNINGS shows: the errors of our own tries."""
 
 _ENDS_STATEMENT = frozenset((1158, 1159, 1160, 1161, 1205, 1213, 1317, 1969, 3024, 3572))
 """Errors that are the statement's own wherever they come: the transaction may be gone,
@@ -140,7 +141,7 @@ class ViewAnswer:
         client: Port,
         seq: int,
     ) -> None:
-        self.passed = PassedResult(layout, seq)
+        self._held = HeldResult(PassedResult(layout, seq), client)
         self._viewed = viewed
         self._function = function
         """The marker that was met first, for messages."""
@@ -151,7 +152,6 @@ class ViewAnswer:
         self._seq = seq
         self.next_transaction: bytes | None = None
         """The SET TRANSACTION statement that was for this statement's transaction."""
-        self._has_released = False
         self._answers: dict[int, Sentiment | None] = {}
         self._budget = FIRST_BUDGET
 
@@ -163,7 +163,12 @@ class ViewAnswer:
     @property
     def seq(self) -> int:
         """The sequence number of the next packet to the client."""
-        return self.passed.seq if self._has_released else self._seq
+        return self._held.seq
+
+    @property
+    def passed(self) -> PassedResult:
+        """What the client gets."""
+        return self._held.passed
 
     async def answer(self, front: bytes, inbox: Inbox) -> None:
         """Note the texts, ask, send the statement, until it finds every answer.
@@ -265,20 +270,10 @@ class ViewAnswer:
                 asked = read_language(language, self._function)
                 question = self._evaluation.ask(text, asked, MAX_BATCH_SIZE)
                 pending.append((number, question))
-        await self._settle(inbox)
+        await until_answered(self._evaluation, inbox)
         for number, question in pending:
             self._answers[number] = question.answer
         return bool(pending)
-
-    async def _settle(self, inbox: Inbox) -> None:
-        evaluation = self._evaluation
-        evaluation.flush()
-        while evaluation.in_flight and evaluation.failure is None:
-            await inbox.until_woken()
-            if inbox.has_ended:
-                raise UpstreamLost("Lost connection to the upstream during query")
-        if evaluation.failure is not None:
-            raise evaluation.failure
 
     # The statement.
 
@@ -288,26 +283,22 @@ class ViewAnswer:
         Raises: ProxyError; QueryFailed with the upstream's own error.
         """
         if self._viewed.changes_data:
-            await self._queries.rows(_CLEARS_WARNINGS, inbox)
+            await self._queries.clear_warnings(inbox)
         await self._set_answers(0, inbox)
-        passed = self.passed = PassedResult(self._layout, self._seq)
+        passed = PassedResult(self._layout, self._seq)
+        held = self._held = HeldResult(passed, self._client)
         if self.next_transaction is not None:
             # What has run so far was the next transaction; say it again. With autocommit
             # off that transaction is still open, as it was asked for: error 1568.
             with contextlib.suppress(QueryFailed):
                 await self._queries.execute(self.next_transaction, inbox)
         self._queries.send(self._viewed.statement, front)
-        while not passed.has_ended:
-            while self._has_released and self._client.is_full:
-                await inbox.until_woken()
-            passed.feed(await next_payloads(inbox))
-            if passed.held_bytes > HELD_BYTES or self._has_released:
-                self._release()
+        await held.receive(inbox)
         if passed.error is None:
-            self._release()
+            held.release()
             return True
         if markers.is_not_yet(passed.error):
-            if self._has_released:
+            if held.has_released:
                 raise self._give_up()
             return False
         if self._viewed.has_calls and error_number(passed.error) == _ER_NO_SUCH_FUNCTION:
@@ -316,13 +307,8 @@ class ViewAnswer:
                 "that calls it too; where the current database has a view with a call, "
                 "both are answered; else put one of them into a table first"
             )
-        self._release()
+        held.release()
         raise QueryFailed(passed.error)
-
-    def _release(self) -> None:
-        """Give the client what is held back; from now on it has seen something."""
-        self._has_released = True
-        self._client.write(self.passed.take())
 
     # What must not run twice.
 
@@ -335,10 +321,10 @@ class ViewAnswer:
             b"ROUTINE_TYPE='FUNCTION' AND LOWER(ROUTINE_NAME) IN (%b) AND "
             b"(SQL_DATA_ACCESS='MODIFIES SQL DATA' OR LOWER(ROUTINE_DEFINITION) REGEXP "
             b"'insert|update|delete|replace|call|nextval') LIMIT 1"
-            % _listed(self._viewed.called)
+            % listed(self._viewed.called)
         )
         rows = await self._queries.rows(sql, inbox)
-        if _number(rows) != 0:
+        if read_number(rows[0][0]):
             raise UnsupportedStatement(
                 f"{self._function}: a statement that calls a stored function that writes "
                 "reads a view, and would have to run more than once"
@@ -352,9 +338,10 @@ class ViewAnswer:
             b"SELECT COUNT(*) FROM information_schema.TABLES t JOIN "
             b"information_schema.ENGINES e ON t.ENGINE=e.ENGINE WHERE "
             b"LOWER(t.TABLE_NAME) IN (%b) AND COALESCE(e.TRANSACTIONS,'NO')<>'YES' "
-            b"LIMIT 1" % _listed(self._viewed.tables)
+            b"LIMIT 1" % listed(self._viewed.tables)
         )
-        if _number(await self._queries.rows(sql, inbox)) != 0:
+        rows = await self._queries.rows(sql, inbox)
+        if read_number(rows[0][0]):
             raise UnsupportedStatement(
                 f"{self._function}: a view that calls it is read by a statement that "
                 "changes a table without transactions; what it did before it failed is "
@@ -362,51 +349,10 @@ class ViewAnswer:
             )
 
 
-class HeldQuery:
-    """A query that may read a view, sent as it is; `passed` is what its client gets."""
-
-    def __init__(
-        self, sql: bytes, queries: Queries, layout: Layout, client: Port, seq: int
-    ) -> None:
-        self.passed = PassedResult(layout, seq)
-        self.has_released = False
-        """The client has seen something."""
-        self._sql = sql
-        self._queries = queries
-        self._client = client
-
-    async def answer(self, front: bytes, inbox: Inbox) -> None:
-        """Send it and pass its rows on, once there are many.
-
-        Raises: QueryFailed with the upstream's error; UpstreamLost.
-        """
-        passed = self.passed
-        self._queries.send(self._sql, front)
-        while not passed.has_ended:
-            while self.has_released and self._client.is_full:
-                await inbox.until_woken()
-            passed.feed(await next_payloads(inbox))
-            if passed.held_bytes > HELD_BYTES or self.has_released:
-                self.has_released = True
-                self._client.write(passed.take())
-        if passed.error is not None:
-            raise QueryFailed(passed.error)
-
-
 def views_among(names: tuple[bytes, ...]) -> bytes:
     """A query for those of the names that are views' names."""
     return (
         b"SELECT DISTINCT CAST(LOWER(TABLE_NAME) AS BINARY) FROM "
         b"information_schema.TABLES WHERE TABLE_TYPE='VIEW' AND "
-        b"LOWER(TABLE_NAME) IN (%b) LIMIT 1000" % _listed(names)
+        b"LOWER(TABLE_NAME) IN (%b) LIMIT 1000" % listed(names)
     )
-
-
-def _listed(names: tuple[bytes, ...]) -> bytes:
-    return b",".join(
-        b"CONVERT(X'%b' USING utf8mb4)" % name.hex().encode() for name in names
-    )
-
-
-def _number(rows: list[list[bytes | None]]) -> int:
-    return int((rows[0][0] or b"0").replace(b"\0", b""))

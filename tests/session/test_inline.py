@@ -29,7 +29,7 @@ from aurora_ml_proxy.protocol.vocabulary import (
     Capabilities,
     MariaDBCapabilities,
 )
-from aurora_ml_proxy.session import answer, inline, queries
+from aurora_ml_proxy.session import answer, held, inbox, inline, queries
 from aurora_ml_proxy.splice.lookups import hash_of
 from session.test_session import EOF, IN_TRANS, PING, definition, payloads, query, row
 
@@ -393,7 +393,7 @@ async def test_a_miss_is_harvested_again_and_the_client_sees_nothing_of_it(play)
     await began.gives_texts(b"good", b"new")
     assert began.texts() == ["good", "new"]
     # What SHOW WARNINGS would tell of the miss is cleared first.
-    assert began.sent() == [inline._CLEARS_WARNINGS]
+    assert began.sent() == [queries._CLEARS_WARNINGS]
     await began.gives()
     sql = began.sent_one()
     assert has_answer(sql, b"good") and has_answer(sql, b"new")
@@ -411,7 +411,7 @@ async def play_misses(began: Play, *, new_text: bool) -> int:
         if sql.startswith(SENT):
             count += 1
             await began.says(MISSED)
-        elif sql == inline._CLEARS_WARNINGS:
+        elif sql == queries._CLEARS_WARNINGS:
             await began.gives()
         else:
             await began.gives_texts(b"%d" % turn if new_text else b"good")
@@ -455,7 +455,7 @@ async def test_behind_a_miss_wider_queries_are_tried(play):
     await began.gives_texts(b"good")
     assert began.sent() == [WIDER + NO_LIMIT]
     await began.gives_texts(b"good", b"new")
-    assert began.sent() == [inline._CLEARS_WARNINGS]
+    assert began.sent() == [queries._CLEARS_WARNINGS]
     await began.gives()
     assert has_answer(began.sent_one(), b"new")
     # And if that was not enough: the widest again, then no more.
@@ -493,7 +493,7 @@ async def test_a_prefix_that_is_done_does_not_grow(play):
 
 
 async def test_a_miss_behind_rows_that_were_passed_on_is_one_error(play, monkeypatch):
-    monkeypatch.setattr(inline, "HELD_BYTES", 1_000)
+    monkeypatch.setattr(held, "HELD_BYTES", 1_000)
     began = await play().begins(planned())
     await began.gives_texts(b"good")
     began.sent()
@@ -508,7 +508,7 @@ async def test_a_miss_behind_rows_that_were_passed_on_is_one_error(play, monkeyp
 
 
 async def test_rows_over_the_limit_are_passed_on_as_they_come(play, monkeypatch):
-    monkeypatch.setattr(inline, "HELD_BYTES", 1_000)
+    monkeypatch.setattr(held, "HELD_BYTES", 1_000)
     began = await play().begins(planned())
     await began.gives_texts(b"good")
     result = began.result(*[row(b"x" * 100)] * 12)
@@ -524,7 +524,7 @@ async def test_rows_over_the_limit_are_passed_on_as_they_come(play, monkeypatch)
 
 
 async def test_an_error_behind_rows_that_were_passed_on(play, monkeypatch):
-    monkeypatch.setattr(inline, "HELD_BYTES", 100)
+    monkeypatch.setattr(held, "HELD_BYTES", 100)
     began = await play().begins(planned())
     await began.gives_texts(b"good")
     sent = [*began.result(row(b"x" * 200))[:-1], error(1317)]
@@ -533,7 +533,7 @@ async def test_an_error_behind_rows_that_were_passed_on(play, monkeypatch):
 
 
 async def test_rows_for_a_client_that_is_full_wait(play, monkeypatch):
-    monkeypatch.setattr(inline, "HELD_BYTES", 1_000)
+    monkeypatch.setattr(held, "HELD_BYTES", 1_000)
     began = await play().begins(planned())
     await began.gives_texts(b"good")
     began.stage.client.capacity = 4_000
@@ -748,7 +748,7 @@ async def test_behind_a_harvest_that_fails_comes_the_next_query(play):
     assert began.sent() == [WIDER + NO_LIMIT]
     await began.gives_texts(b"good")
     assert began.texts() == ["good"]
-    assert began.sent() == [inline._CLEARS_WARNINGS]
+    assert began.sent() == [queries._CLEARS_WARNINGS]
     await began.gives()
     assert has_answer(began.sent_one(), b"good")
     await began.says(ok())
@@ -1001,7 +1001,7 @@ async def test_an_answer_is_in_the_statement_as_it_was_given(play):
 
 
 async def test_rows_are_read_no_faster_than_the_model_answers(play, monkeypatch):
-    monkeypatch.setattr(inline, "_SIP_S", 60.0)
+    monkeypatch.setattr(inbox, "SIP_S", 60.0)
     monkeypatch.setattr(queries, "CERTAINLY_TAKEN_BYTES", 1 << 20)
     began = play(concurrency=1)
     began.stage.backend.gate.clear()
@@ -1020,7 +1020,7 @@ async def test_rows_are_read_no_faster_than_the_model_answers(play, monkeypatch)
 
 
 async def test_an_upstream_that_waits_for_long_is_read_in_sips(play, monkeypatch):
-    monkeypatch.setattr(inline, "_SIP_S", 0.0)
+    monkeypatch.setattr(inbox, "SIP_S", 0.0)
     began = play(concurrency=1)
     began.stage.backend.gate.clear()
     await began.begins(planned())

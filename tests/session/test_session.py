@@ -16,7 +16,7 @@ from aurora_ml_proxy.protocol.vocabulary import (
     MAX_PAYLOAD,
     Capabilities,
 )
-from aurora_ml_proxy.session import answer, session
+from aurora_ml_proxy.session import answer, inbox, session, waiting
 
 CLIENT_PLUGIN_AUTH = Capabilities.CLIENT_PLUGIN_AUTH
 CLIENT_SECURE_CONNECTION = Capabilities.CLIENT_SECURE_CONNECTION
@@ -560,7 +560,7 @@ async def test_rows_that_wait_are_bounded(monkeypatch):
 async def test_although_there_is_no_room_the_upstream_is_read_in_sips(monkeypatch):
     """An upstream that cannot write for net_write_timeout would hang up."""
     monkeypatch.setattr(answer, "WINDOW_BYTES", 1)
-    monkeypatch.setattr(answer, "SIP_S", 0.0)
+    monkeypatch.setattr(inbox, "SIP_S", 0.0)
     stage = Stage()
     stage.backend.gate.clear()
     await stage.client_sends(ML)
@@ -728,8 +728,8 @@ async def test_a_long_statement_is_no_kill_and_no_show(behind):
 
 
 async def test_a_statement_too_long_to_be_read_is_passed_on(monkeypatch):
-    monkeypatch.setattr(answer, "MAX_PLANNED_BYTES", 100)
-    monkeypatch.setattr(answer, "PLANNED_AT_ONCE_BYTES", 50)
+    monkeypatch.setattr(waiting, "MAX_PLANNED_BYTES", 100)
+    monkeypatch.setattr(waiting, "PLANNED_AT_ONCE_BYTES", 50)
     stage = Stage()
     sent = query("SELECT F(t,'en') FROM fb WHERE t = '" + "x" * 100 + "'")
     await stage.client_sends(sent)
