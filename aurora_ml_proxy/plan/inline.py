@@ -24,8 +24,9 @@ from aurora_ml_proxy.plan.refusals import (
     refuse_what_is_read_twice,
     without_effects,
 )
-from aurora_ml_proxy.plan.select import Item, decoded
+from aurora_ml_proxy.plan.select import Item
 from aurora_ml_proxy.plan.spans import Span, word
+from aurora_ml_proxy.plan.targets import names_of_targets, targets
 from aurora_ml_proxy.plan.template import (
     Edit,
     Template,
@@ -35,12 +36,7 @@ from aurora_ml_proxy.plan.template import (
     outermost,
     without_rest,
 )
-from aurora_ml_proxy.plan.tokens import (
-    Kind,
-    Statement,
-    digest,
-    identifier,
-)
+from aurora_ml_proxy.plan.tokens import Kind, Statement, digest
 
 MISSING = 790421337
 """Stands in the expression that fails where no answer is known, to tell its error
@@ -78,7 +74,10 @@ def inline(
         has_check=prefix is not None,
         changes_data=kinds.changes_data,
         is_repeatable=not outline.effects,
-        tables=_tables(outline) if kinds.changes_data else (),
+        tables=names_of_targets(statement, outline.inserted)
+        if kinds.changes_data
+        else (),
+        targets=targets(statement, outline.inserted, outline.blocks),
         keeps_found_rows=not kinds.is_query,
         is_explained=kinds.is_explained,
         writes_file=_writes_file(statement),
@@ -159,17 +158,3 @@ def _writes_file(statement: Statement) -> bool:
         and word(statement, i + 1) in (b"OUTFILE", b"DUMPFILE")
         for i in range(len(statement.tokens))
     )
-
-
-def _tables(outline: Outline) -> tuple[bytes, ...]:
-    """Names among which are the tables that the statement changes."""
-    statement = outline.statement
-    first, last = 0, len(statement.tokens) - 1
-    if outline.inserted is not None:
-        first, last = outline.inserted.table
-    names = {
-        identifier(token, statement.sql)
-        for token in statement.tokens[first : last + 1]
-        if token.kind in (Kind.WORD, Kind.QUOTED)
-    }
-    return tuple(sorted(decoded(name, statement.charset).encode() for name in names))

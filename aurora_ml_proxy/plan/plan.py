@@ -124,6 +124,8 @@ class Inline:
     """Whether it may be sent once more: it assigns no variable on its way."""
     tables: tuple[bytes, ...]
     """Names among which are the tables that it changes, in UTF-8."""
+    targets: tuple[bytes, ...]
+    """The tables themselves, and others that it joins to them, as it names them."""
     keeps_found_rows: bool
     """It is no query: FOUND_ROWS() tells of an older one afterwards."""
     is_explained: bool

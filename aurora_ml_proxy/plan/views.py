@@ -31,6 +31,7 @@ from aurora_ml_proxy.plan.spans import (
     mark,
     word,
 )
+from aurora_ml_proxy.plan.targets import targets
 from aurora_ml_proxy.plan.template import edit
 from aurora_ml_proxy.plan.tokens import (
     Kind,
@@ -83,6 +84,8 @@ class Viewed:
     """It is not to run before its answers are there."""
     tables: tuple[bytes, ...]
     """Names among which are the tables that it changes, in UTF-8."""
+    targets: tuple[bytes, ...]
+    """The tables themselves, and others that it joins to them, as it names them."""
     called: tuple[bytes, ...]
     """What may be the names of stored functions, in UTF-8."""
     names: tuple[bytes, ...]
@@ -169,6 +172,7 @@ def read_viewed(
         collect=collect,
         changes_data=changes,
         tables=tables,
+        targets=targets(statement, read_inserted(statement), read_blocks(statement)),
         called=tuple(sorted(set(_called(statement)))),
         names=tuple(sorted({_utf8(statement, i) for i in _identifiers(statement)})),
         has_calls=bool(calls),

@@ -37,9 +37,9 @@ from aurora_ml_proxy.session.queries import (
     ENDS_STATEMENT,
     Queries,
     QueryFailed,
-    listed,
     read_number,
 )
+from aurora_ml_proxy.session.undoing import check_undoing
 from aurora_ml_proxy.session.waiting import until_answered
 from aurora_ml_proxy.splice.lookups import KnownAnswers, hash_of, render
 from aurora_ml_proxy.splice.packed import read_packed
@@ -52,18 +52,6 @@ MAX_TRIES = 10
 
 _NO_LIMIT = b" LIMIT 18446744073709551615"
 """@@sql_select_limit is for the user's own statements."""
-
-_ENGINES = (
-    b"SELECT COUNT(*),COALESCE(SUM(COALESCE(e.TRANSACTIONS,'NO')<>'YES'),0),"
-    b"(SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_TABLE IN "
-    b"(%b)) FROM "
-    b"information_schema.TABLES t LEFT JOIN information_schema.ENGINES e "
-    b"ON t.ENGINE=e.ENGINE WHERE t.TABLE_NAME IN (%b) AND t.TABLE_SCHEMA NOT IN "
-    b"('information_schema','performance_schema','mysql','sys') LIMIT 1"
-)
-"""How many tables have these names, how many of them undo nothing, and how many triggers
-they have, which may write elsewhere; a view is a table that undoes nothing, for nobody
-knows what is behind it."""
 
 _ER_DATA_OUT_OF_RANGE = 1690
 
@@ -161,7 +149,7 @@ class InlineAnswer:
             if self._plan.writes_file or not self._plan.is_repeatable:
                 raise self._give_up()  # it would find the file, or assign again
             if self._plan.changes_data:
-                await self._check_engines(inbox)
+                await check_undoing(self._plan, self._function, self._queries, inbox)
             if self._plan.has_check and not progress.is_prefix_done:
                 progress.grown += 1
 
@@ -429,24 +417,6 @@ class InlineAnswer:
     async def _warns_of_missing(self, inbox: Inbox) -> bool:
         rows = await self._queries.rows(b"SHOW WARNINGS", inbox)
         return any(_MISSING in (row[2] or b"").replace(b"\0", b"") for row in rows)
-
-    async def _check_engines(self, inbox: Inbox) -> None:
-        """A statement that failed half way is sent again only where that undid it.
-
-        A temporary table is in no list of tables: where none is known, nobody knows.
-        """
-        if not self._plan.tables:
-            return
-        names = listed(self._plan.tables)
-        rows = await self._queries.rows(_ENGINES % (names, names), inbox)
-        known, undoing_nothing, triggers = map(read_number, rows[0])
-        if not known or undoing_nothing or triggers:
-            raise TextsChanged(
-                f"{self._function}: a text came that was not there when the texts were "
-                "read before the statement, which may have changed some rows by then: a "
-                "table of it, or of its triggers, may be without transactions. See what "
-                "is there before you send it again"
-            )
 
 
 def may_be_missing(packet: bytes) -> bool:

@@ -30,6 +30,7 @@ from aurora_ml_proxy.session.queries import (
     next_payloads,
     read_number,
 )
+from aurora_ml_proxy.session.undoing import UNDOES, engine_of_temporary
 from aurora_ml_proxy.session.waiting import until_answered
 from aurora_ml_proxy.splice.passed import PassedResult
 
@@ -341,7 +342,11 @@ class ViewAnswer:
             b"LIMIT 1" % listed(self._viewed.tables)
         )
         rows = await self._queries.rows(sql, inbox)
-        if read_number(rows[0][0]):
+        engines = [
+            await engine_of_temporary(table, self._queries, inbox)
+            for table in self._viewed.targets
+        ]
+        if read_number(rows[0][0]) or set(engines) - {None, UNDOES}:
             raise UnsupportedStatement(
                 f"{self._function}: a view that calls it is read by a statement that "
                 "changes a table without transactions; what it did before it failed is "

@@ -62,11 +62,6 @@ def test_what_the_session_has_to_know(statement, changes_data, keeps_found_rows,
     assert plan.tables == tables
 
 
-def test_the_tables_of_an_update_are_among_its_names():
-    plan = inline_of("UPDATE fb a, `B` SET a.s = F(a.t,'en')")
-    assert {b"fb", b"b"} <= set(plan.tables)
-
-
 @pytest.mark.parametrize(
     ("statement", "writes_file", "may_swallow_errors"),
     [

@@ -70,6 +70,7 @@ def planned(*harvests: Harvest, **change: object) -> Inline:
         is_repeatable=True,
         changes_data=False,
         tables=(),
+        targets=(),
         keeps_found_rows=False,
         is_explained=False,
         writes_file=False,
@@ -590,75 +591,6 @@ async def test_errors_that_are_no_miss(play, theirs):
     began.sent()
     await began.says(theirs)
     assert began.seen() == [theirs] and began.sent() == []
-
-
-# Statements that change data.
-
-
-CHANGE = planned(changes_data=True, tables=(b"fb", b"it's"))
-
-
-async def missed_change(began: Play, plan: Inline = CHANGE) -> bytes:
-    """A statement that changes data has missed; what is asked then."""
-    await began.begins(plan)
-    await began.gives_texts(b"good")
-    began.sent()
-    await began.says(MISSED)
-    return began.sent_one()
-
-
-async def test_a_change_is_sent_again_where_engines_undo_what_it_did(play):
-    began = play()
-    sql = await missed_change(began)
-    assert b"information_schema.ENGINES" in sql
-    assert b"X'%b'" % b"it's".hex().encode() in sql and b"it's" not in sql
-    await began.gives(row(b"1", b"0", b"0"), columns=3)
-    assert began.sent() == [FIRST + NO_LIMIT]
-
-
-@pytest.mark.parametrize("digits", [b"2", b"\0002"])
-async def test_a_change_is_not_sent_again_where_an_engine_undoes_nothing(play, digits):
-    began = play()
-    await missed_change(began)
-    await began.gives(row(b"1", digits, b"0"), columns=3)
-    assert began.sent() == []
-    assert began.seen()[0].startswith(TEXTS_CHANGED) and began.is_usable()
-
-
-async def test_a_change_is_not_sent_again_where_a_trigger_may_write_elsewhere(play):
-    began = play()
-    await missed_change(began)
-    await began.gives(row(b"1", b"0", b"1"), columns=3)
-    assert began.sent() == []
-    assert began.seen()[0].startswith(TEXTS_CHANGED) and began.is_usable()
-
-
-async def test_digits_of_a_wide_character_set(play):
-    began = play()
-    await missed_change(began)
-    await began.gives(row(b"\0001", b"\0000", b"\0000"), columns=3)
-    assert began.sent() == [FIRST + NO_LIMIT]
-
-
-@pytest.mark.parametrize("found", [b"0", b"\0000"])
-async def test_a_change_of_a_table_that_nobody_knows_is_not_sent_again(play, found):
-    """A temporary table is in no list of tables, and may be one that undoes nothing."""
-    began = play()
-    await missed_change(began)
-    await began.gives(row(found, b"0", b"0"), columns=3)
-    assert began.sent() == [] and began.seen()[0].startswith(TEXTS_CHANGED)
-
-
-async def test_a_change_whose_tables_are_not_told(play):
-    began = play()
-    await missed_change(began)
-    await began.says(error(1142))
-    assert began.sent() == [] and began.seen() == [error(1142)]
-
-
-async def test_a_change_of_no_table(play):
-    began = play()
-    assert await missed_change(began, planned(changes_data=True)) == FIRST + NO_LIMIT
 
 
 async def test_a_file_is_not_written_twice(play):
