@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from aurora_ml_proxy.plan.asking import columns, select
 from aurora_ml_proxy.plan.blocks import Block
 from aurora_ml_proxy.plan.groups import groups, is_on_own_groups
+from aurora_ml_proxy.plan.limits import is_limited_to_one, returned_rows
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Query
 from aurora_ml_proxy.plan.rows import rows, with_lists
@@ -20,18 +21,29 @@ _GROUP_CONCAT_BYTES = 64 << 20
 
 def correlated(outline: Outline, index: int, block: Block) -> Iterator[Query]:
     """Queries that read the blocks around a call's block, from the inside out."""
-    packed = _packed_scalar(outline, index, block)
+    packed = [*_packed_first(outline, index, block), _packed_all(outline, index, block)]
     at, around = block, block.parent
     while around is not None:
         yield from _of_rows_around(outline, index, block, around, at)
+        for template in packed:
+            yield from _of_each_row(outline, around, at, template)
         behind = rows(outline, around, at.place, for_lateral=True)
-        front = with_lists(outline, around)
-        yield _with_long_strings(outline, front, (b"DISTINCT ", *packed, *behind))
-        packed = (
-            *(b"(SELECT GROUP_CONCAT(DISTINCT ", *packed, b" SEPARATOR '')"),
-            *(*behind, b")"),
-        )
+        packed = [_concatenated(template, behind) for template in packed]
         at, around = around, around.parent
+
+
+def _of_each_row(
+    outline: Outline, around: Block, at: Block, packed: Template
+) -> Iterator[Query]:
+    """A string of texts for each row around, or for those that its LIMIT lets out."""
+    front = with_lists(outline, around)
+    returned = returned_rows(outline, around, at.first)
+    if returned is not None:
+        rest = (*returned.items, *packed, *returned.behind)
+        yield _with_long_strings(outline, front, rest)
+    behind = rows(outline, around, at.place, for_lateral=True)
+    rest = (b"DISTINCT ", *packed, *behind)
+    yield _with_long_strings(outline, front, rest)
 
 
 def _of_rows_around(
@@ -51,16 +63,30 @@ def _of_rows_around(
     yield select(outline, index, behind, front=front)
 
 
-def _packed_scalar(outline: Outline, index: int, block: Block) -> Template:
+def _packed_first(outline: Outline, index: int, block: Block) -> Iterator[Template]:
+    """A subquery that gives the texts of the one row that its LIMIT lets out."""
+    call = outline.calls[index]
+    returned = returned_rows(outline, block, call.first)
+    if returned is None or is_on_own_groups(outline, call, block):
+        return
+    if block.is_select and is_limited_to_one(outline, block):
+        yield (b"(SELECT ", *_packed(outline, index), *returned.behind, b")")
+
+
+def _packed_all(outline: Outline, index: int, block: Block) -> Template:
     """A subquery that gives the texts of all its rows in one string; see `Query`."""
     call = outline.calls[index]
     packed = _packed(outline, index)
     inner = rows(outline, block, block.phase(call.first))
     if is_on_own_groups(outline, call, block):
         return (b"(SELECT ", *packed, *inner, *groups(outline, block), b")")
+    return _concatenated(packed, inner)
+
+
+def _concatenated(packed: Template, behind: Template) -> Template:
     return (
         *(b"(SELECT GROUP_CONCAT(DISTINCT ", *packed, b" SEPARATOR '')"),
-        *(*inner, b")"),
+        *(*behind, b")"),
     )
 
 

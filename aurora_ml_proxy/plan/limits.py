@@ -62,20 +62,44 @@ def is_plainly_limited(outline: Outline, block: Block) -> bool:
 def limited(outline: Outline, index: int, block: Block) -> Query | None:
     """The statement's own LIMIT, where a call is evaluated on returned rows only."""
     call = outline.calls[index]
-    if not is_plainly_limited(outline, block):
-        return None
-    if block.part_at(call.first) not in (b"SELECT", b"SET"):
-        return None
-    if is_on_own_groups(outline, call, block):
+    returned = returned_rows(outline, block, call.first)
+    if returned is None or is_on_own_groups(outline, call, block):
         return None
     found, _ = columns_of_many(outline, [index])
     sql = (
         *(*with_lists(outline, block), b"SELECT "),
-        *(*_user_items(outline, block), *joined(b",", found)),
+        *(*returned.items, *joined(b",", found), *returned.behind),
+    )
+    return Query(sql, len(found))
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedRows:
+    """The rows that the LIMIT of a block lets out."""
+
+    items: Template
+    """Stands in front of other items: ORDER BY may mean it."""
+    behind: Template
+    """What stands behind the select list."""
+
+
+def returned_rows(outline: Outline, block: Block, token: int) -> ReturnedRows | None:
+    """The rows on which what stands at a token is evaluated, where LIMIT tells them."""
+    if not is_plainly_limited(outline, block):
+        return None
+    if block.part_at(token) not in (b"SELECT", b"SET"):
+        return None
+    behind = (
         *(*rows(outline, block, Phase.LIST), *_order_by(outline, block)),
         *(b" LIMIT ", *outline.cut(block.parts[b"LIMIT"])),
     )
-    return Query(sql, len(found))
+    return ReturnedRows(_user_items(outline, block), behind)
+
+
+def is_limited_to_one(outline: Outline, block: Block) -> bool:
+    """Whether LIMIT is written out and gives one row at most."""
+    numbers = _read_numbers(outline, block.parts[b"LIMIT"])
+    return numbers is not None and numbers[-1] == 1
 
 
 def _user_items(outline: Outline, block: Block) -> Template:
@@ -133,12 +157,18 @@ def _is_plain(outline: Outline, index: int, block: Block) -> bool:
 
 def _read_limit(outline: Outline, span: Span) -> int | None:
     """Rows that LIMIT skips and gives; None when they are not written out."""
+    numbers = _read_numbers(outline, span)
+    return None if numbers is None else min(sum(numbers), _MAX_LIMIT)
+
+
+def _read_numbers(outline: Outline, span: Span) -> list[int] | None:
+    """How many rows LIMIT skips, if it says so, and how many it gives, which is last."""
     tokens = outline.statement.tokens[span[0] : span[1] + 1]
     numbers = [number(token) for token in tokens if token.kind is Kind.NUMBER]
     others = [t.text for t in tokens if t.kind is not Kind.NUMBER]
-    if len(tokens) > 3 or others not in ([], [b","], [b"OFFSET"]):
+    if not numbers or len(tokens) > 3 or others not in ([], [b","], [b"OFFSET"]):
         return None
-    return min(sum(numbers), _MAX_LIMIT)
+    return numbers[::-1] if others == [b"OFFSET"] else numbers
 
 
 def _sorts_by_a_call(outline: Outline, block: Block) -> bool:

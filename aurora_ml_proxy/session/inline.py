@@ -7,6 +7,7 @@ is right or there is an error, whatever other sessions do in between.
 
 import asyncio
 import logging
+import re
 from dataclasses import dataclass, field
 
 from aurora_ml_proxy.errors import (
@@ -52,6 +53,9 @@ MAX_TRIES = 10
 
 _NO_LIMIT = b" LIMIT 18446744073709551615"
 """@@sql_select_limit is for the user's own statements."""
+
+_ENDS_IN_LIMIT = re.compile(rb" LIMIT [^()'\"`]*\Z")
+"""A query with a LIMIT of its own; those of its subqueries have a parenthesis behind."""
 
 _ER_DATA_OUT_OF_RANGE = 1690
 
@@ -221,7 +225,7 @@ class InlineAnswer:
         if query.limit is not None:
             limit = query.limit << self._progress.grown
             sql += b" LIMIT %d" % limit
-        elif b" LIMIT " not in sql:
+        elif _ENDS_IN_LIMIT.search(sql) is None:
             sql += _NO_LIMIT
         await self._queries.check_length(sql, self._function, inbox)
         self._queries.send(await self._queries.bind(sql, inbox))

@@ -272,9 +272,6 @@ def test_conditions_of_inner_queries_come_first(
     assert_full_batches(sides.fake, count)
 
 
-LATEST = "the LIMIT of a correlated scalar subquery does not reach its harvest"
-
-
 @pytest.mark.parametrize(
     ("statement", "count"),
     [
@@ -303,11 +300,37 @@ LATEST = "the LIMIT of a correlated scalar subquery does not reach its harvest"
             "WHERE p=q.id AND F(q.name,'en')<>'x') ORDER BY id",
             2,
         ),
-        not_yet(
+        (
             "SELECT id, (SELECT F(t,'en') FROM lots WHERE p=q.id ORDER BY id LIMIT 1) "
             "FROM products q WHERE q.kind=1 ORDER BY id",
             2,
-            LATEST,
+        ),
+        (
+            "SELECT id, (SELECT LOWER(F(t,'en')) FROM lots WHERE p=q.id AND "
+            "F(t,'en')<>'x' ORDER BY created DESC, id LIMIT 1 OFFSET 3) s "
+            "FROM products q WHERE q.kind=1 ORDER BY id",
+            400,
+        ),
+        (
+            "SELECT id, (SELECT G(t,'en') FROM lots WHERE p=q.id ORDER BY id DESC "
+            "LIMIT 2,1)+1 FROM products q ORDER BY id LIMIT 3 OFFSET 1",
+            3,
+        ),
+        (
+            "SELECT id n, (SELECT MAX(F(t,'en')) FROM lots WHERE p=q.id AND a=q.id) "
+            "FROM products q ORDER BY n LIMIT 2",
+            200,
+        ),
+        (
+            "SELECT id, (SELECT (SELECT F(t,'en') FROM lots WHERE p=r.id AND a>q.id "
+            "ORDER BY id LIMIT 1) FROM products r WHERE r.id=q.id) FROM products q "
+            "WHERE kind=1 ORDER BY id",
+            2,
+        ),
+        (
+            "SELECT COUNT(s) FROM (SELECT id, (SELECT F(t,'en') FROM lots WHERE p=q.id "
+            "ORDER BY id LIMIT 1) s FROM products q) x",
+            5,
         ),
     ],
 )

@@ -211,6 +211,13 @@ async def test_a_harvest_with_a_limit_of_its_own_gets_no_other(play):
     assert began.sent() == [b"SELECT t LIMIT 1"]
 
 
+@pytest.mark.parametrize("sql", [b"FROM (SELECT t LIMIT 5) x", b"FROM x WHERE t=' LIMIT 1'"])
+async def test_a_limit_further_inside_is_none_of_the_harvest(play, sql):
+    """@@sql_select_limit would cut off what the statement needs."""
+    began = await play().begins(planned(harvest(b"SELECT t " + sql)))
+    assert began.sent() == [b"SELECT t " + sql + NO_LIMIT]
+
+
 async def test_a_statement_without_harvests_is_sent_at_once(play):
     plan = replace(planned(), harvests=(), is_explained=True)
     began = await play().begins(plan)
