@@ -7,7 +7,7 @@ the LIMIT is met: not the texts of a whole table for ten rows of it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aurora_ml_proxy.plan.aggregates import has_aggregate
+from aurora_ml_proxy.plan.aggregates import has_aggregate, is_on_groups
 from aurora_ml_proxy.plan.asking import columns_of_many
 from aurora_ml_proxy.plan.blocks import Block, Phase
 from aurora_ml_proxy.plan.groups import is_on_own_groups
@@ -56,7 +56,11 @@ def is_plainly_limited(outline: Outline, block: Block) -> bool:
     items = [(item.first, item.last) for item in block.items]
     if any(first <= i <= last for i in outline.effects for first, last in items):
         return False  # the list must be in no query of ours
-    return not any(has_aggregate(outline.statement, item) for item in items)
+    return not any(
+        is_on_groups(outline.statement, i) and outline.block_at(i) is block
+        for first, last in items
+        for i in range(first, last + 1)
+    )
 
 
 def limited(outline: Outline, index: int, block: Block) -> Query | None:
@@ -140,6 +144,10 @@ def _limited_block(outline: Outline) -> Block | None:
         return None
     block = outer[0]
     if not {b"FROM", b"WHERE", b"LIMIT"} <= block.parts.keys() or not block.items:
+        return None
+    # An aggregate in a subquery may be one over the rows around it.
+    items = [(item.first, item.last) for item in block.items]
+    if any(has_aggregate(outline.statement, item) for item in items):
         return None
     if b"INTO" in block.parts or not is_plainly_limited(outline, block):
         return None

@@ -211,7 +211,9 @@ async def test_a_harvest_with_a_limit_of_its_own_gets_no_other(play):
     assert began.sent() == [b"SELECT t LIMIT 1"]
 
 
-@pytest.mark.parametrize("sql", [b"FROM (SELECT t LIMIT 5) x", b"FROM x WHERE t=' LIMIT 1'"])
+@pytest.mark.parametrize(
+    "sql", [b"FROM (SELECT t LIMIT 5) x", b"FROM x WHERE t=' LIMIT 1'"]
+)
 async def test_a_limit_further_inside_is_none_of_the_harvest(play, sql):
     """@@sql_select_limit would cut off what the statement needs."""
     began = await play().begins(planned(harvest(b"SELECT t " + sql)))
