@@ -197,11 +197,11 @@ def _plain(
     outline: Outline, index: int, block: Block, substitute: Substitute | None
 ) -> Query:
     """A call's arguments of each row that is there when it is evaluated."""
-    phase = block.phase(outline.calls[index].first)
+    token = outline.calls[index].first
     return select(
         outline,
         index,
-        rows(outline, block, phase),
+        rows(outline, block, block.phase(token), token=token),
         front=with_lists(outline, block),
         substitute=substitute,
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from aurora_ml_proxy.plan.blocks import Block, Phase
 from aurora_ml_proxy.plan.joins import OUTER_JOINS, all_conditions, on_conditions
+from aurora_ml_proxy.plan.outer_joins import narrowing
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.spans import Span, has_word
 from aurora_ml_proxy.plan.template import Template, joined
@@ -30,11 +31,17 @@ def in_with(block: Block, lists_of: Sequence[Template]) -> Template:
 
 
 def rows(
-    outline: Outline, block: Block, phase: Phase, *, for_lateral: bool = False
+    outline: Outline,
+    block: Block,
+    phase: Phase,
+    *,
+    token: int | None = None,
+    for_lateral: bool = False,
 ) -> Template:
     """FROM and WHERE of a block, as far as they are evaluated before a phase.
 
     Args:
+        token: what is evaluated at that phase stands there.
         for_lateral: what a LATERAL table means are rows of the tables before it,
             whatever conditions with calls make of them in the end.
     """
@@ -42,17 +49,17 @@ def rows(
     if span is None:
         return ()
     if phase is Phase.FROM:
-        return _joined_rows(outline, block, span, for_lateral=for_lateral)
+        return _joined_rows(outline, block, span, token or span[0], for_lateral)
     tables: Template = (b" FROM ", *outline.cut(span))
     if phase is Phase.WHERE:
-        return (*tables, *_free_where(outline, block))
+        return (*tables, *_where(outline, _free_where(outline, block)))
     if b"WHERE" not in block.parts:
         return tables
     return (*tables, b" WHERE ", *outline.cut(block.parts[b"WHERE"]))
 
 
 def _joined_rows(
-    outline: Outline, block: Block, span: Span, *, for_lateral: bool
+    outline: Outline, block: Block, span: Span, token: int, for_lateral: bool
 ) -> Template:
     statement = outline.statement
     if for_lateral:
@@ -60,15 +67,18 @@ def _joined_rows(
     else:
         conditions = on_conditions(statement, outline.blocks, block)
     tables = without_calls(outline, span, conditions)
-    # Before an outer join WHERE would drop rows that the join has to see.
+    free = _free_where(outline, block)
     if has_word(statement, span, OUTER_JOINS):
-        return (b" FROM ", *tables)
-    return (b" FROM ", *tables, *_free_where(outline, block))
+        free = narrowing(statement, free, (token, span[1]))
+    return (b" FROM ", *tables, *_where(outline, free))
 
 
-def _free_where(outline: Outline, block: Block) -> Template:
-    free = outline.free(block.parts[b"WHERE"]) if b"WHERE" in block.parts else []
-    return (b" WHERE ", *outline.anded(free)) if free else ()
+def _free_where(outline: Outline, block: Block) -> list[Span]:
+    return outline.free(block.parts[b"WHERE"]) if b"WHERE" in block.parts else []
+
+
+def _where(outline: Outline, conditions: Sequence[Span]) -> Template:
+    return (b" WHERE ", *outline.anded(conditions)) if conditions else ()
 
 
 def without_calls(

@@ -212,9 +212,6 @@ def test_conditions_without_a_call_come_first(
     assert_full_batches(sides.fake, count)
 
 
-OUTER = "no condition of WHERE narrows the harvest of a call in an outer join's ON"
-
-
 @pytest.mark.parametrize(
     ("tables", "count"),
     [
@@ -225,8 +222,41 @@ OUTER = "no condition of WHERE narrows the harvest of a call in an outer join's 
         (", products q WHERE F(t,'en')='MIXED' AND q.id=p AND q.kind=1 AND a=1", 100),
         ("LEFT JOIN products q ON q.id=p WHERE F(t,'en')='MIXED' AND a=1", 100),
         ("JOIN products q ON q.id=p AND F(q.name,'en')<>'x' WHERE a=1", 5),
-        not_yet(
-            "LEFT JOIN products q ON q.id=p AND F(t,'en')='MIXED' WHERE a=1", 100, OUTER
+        ("LEFT JOIN products q ON q.id=p AND F(t,'en')='MIXED' WHERE a=1", 100),
+        (
+            "LEFT JOIN products q ON q.id=p AND F(t,'en')='MIXED' WHERE kind=1 AND a=1",
+            100,
+        ),
+        (
+            "LEFT JOIN products q ON q.id=p AND F(t,'en')='MIXED' "
+            "WHERE kind=1 AND l.id BETWEEN 1 AND 40",
+            16,
+        ),
+        (
+            "LEFT JOIN products q ON q.id=p AND F(t,'en')='MIXED' "
+            "WHERE kind IS NULL AND LEFT(t,6) IN ('text 1','text 2') AND a<>2",
+            200,
+        ),
+        (
+            "LEFT JOIN products q ON F(t,'en')='MIXED' AND q.id=p LEFT JOIN products r "
+            "ON r.id=b AND F(q.name,'en')<>'x' WHERE a=1 AND b=1",
+            20,
+        ),
+        (
+            "LEFT JOIN products q ON q.id=p AND F(t,'en')='MIXED' LEFT JOIN products r "
+            "ON r.id=b WHERE r.kind=1 AND l.id<100",
+            100,
+        ),
+        ("RIGHT JOIN products q ON q.id=p AND F(t,'en')='MIXED' WHERE a=1", 100),
+        (
+            "RIGHT JOIN products q ON q.id=p AND F(q.name,'en')='MIXED' WHERE kind=1 "
+            "AND q.id IN (1,2,3)",
+            2,
+        ),
+        (
+            "LEFT JOIN (products q JOIN products r ON r.id=q.id AND F(r.name,'en')<>'x') "
+            "ON q.id=p WHERE a=1 AND b=1",
+            5,
         ),
     ],
 )
