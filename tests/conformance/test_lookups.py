@@ -4,6 +4,7 @@ from random import Random
 
 import pymysql
 import pytest
+from support.inline_plans import inline_plan
 from support.servers import Server
 from support.watching import connected, rows_of
 
@@ -22,22 +23,9 @@ SCHEMA = "lookups"
 
 def made(server: Server) -> Inline:
     version = 101100 if server.is_mariadb else 90700
-    return Inline(
-        statement=(),
+    return inline_plan(
         calls=(InlineCall(LABEL, (b"t",), 0), InlineCall(CONFIDENCE, (b"t",), 0)),
-        known_sets=1,
-        harvests=(),
-        described=(),
-        has_check=False,
-        changes_data=False,
-        is_repeatable=True,
-        tables=(),
-        keeps_found_rows=False,
-        is_explained=False,
-        writes_file=False,
-        may_swallow_errors=False,
         dialect=Dialect(is_mariadb=server.is_mariadb, version=version),
-        digest="digest",
     )
 
 

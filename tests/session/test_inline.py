@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from splice.test_packed import packed
 from support.conversations import PROGRESS, error, frame, frames, lenenc, ok
+from support.inline_plans import inline_plan
 from support.playbook import Stage, settle
 
 from aurora_ml_proxy.evaluate.evaluation import Policy
 from aurora_ml_proxy.functions import LABEL, Failure, Sentiment
-from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.inline import MISSING
 from aurora_ml_proxy.plan.plan import (
     Asked,
@@ -60,23 +60,10 @@ FIRST, WIDER = b"SELECT t FROM fb WHERE a", b"SELECT t FROM fb"
 
 
 def planned(*harvests: Harvest, **change: object) -> Inline:
-    plan = Inline(
+    plan = inline_plan(
         statement=(SENT, 0, b"WHERE a"),
         calls=(InlineCall(LABEL, (b"t",), 0),),
-        known_sets=1,
         harvests=harvests or (harvest(FIRST),),
-        described=(),
-        has_check=False,
-        is_repeatable=True,
-        changes_data=False,
-        tables=(),
-        targets=(),
-        keeps_found_rows=False,
-        is_explained=False,
-        writes_file=False,
-        may_swallow_errors=False,
-        dialect=Dialect(),
-        digest="digest",
     )
     return replace(plan, **change)
 

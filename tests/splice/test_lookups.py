@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.inline_plans import inline_plan
 from support.lookups import Missing, compiled
 
 from aurora_ml_proxy.functions import CONFIDENCE, LABEL, Function, Sentiment
@@ -32,22 +33,10 @@ CALL: Template = (0,)
 def plan(
     *calls: tuple[Function, Template, int], dialect: Dialect = MARIADB, sets: int = 1
 ) -> Inline:
-    return Inline(
-        statement=(),
+    return inline_plan(
         calls=tuple(InlineCall(*call) for call in calls),
         known_sets=sets,
-        harvests=(),
-        described=(),
-        has_check=False,
-        changes_data=False,
-        is_repeatable=True,
-        tables=(),
-        keeps_found_rows=False,
-        is_explained=False,
-        writes_file=False,
-        may_swallow_errors=False,
         dialect=dialect,
-        digest="digest",
     )
 
 
