@@ -7,7 +7,7 @@ from aurora_ml_proxy.plan.outer_joins import narrowing
 
 
 def narrowed(where: str, behind: str = "b ON 1") -> list[str]:
-    """The conditions of WHERE that narrow what is read for a call in front of `behind`."""
+    """What of WHERE narrows the texts of a call in front of `behind`."""
     statement = statement_of(f"SELECT * FROM a LEFT JOIN {behind} WHERE {where}")
     block = read_blocks(statement)[0]
     conditions = conjuncts(statement, *block.parts[b"WHERE"])
