@@ -59,14 +59,13 @@ def _has_fraction(statement: Statement, i: int) -> bool:
 def side_effects(statement: Statement) -> list[int]:
     """The tokens that do something each time that they are evaluated.
 
-    An assignment of a literal, as in `JOIN (SELECT @n := 0) i`, does the same each time.
+    Assignments of user variables are none: they can be undone.
     """
     found = []
     for i in range(len(statement.tokens)):
         text = word(statement, i)
         if (
-            (mark(statement, i) == b":=" and not _assigns_literal(statement, i))
-            or (text in ACTS and mark(statement, i + 1) == b"(")
+            (text in ACTS and mark(statement, i + 1) == b"(")
             or (text == b"LAST_INSERT_ID" and _has_argument(statement, i))
             or (text == b"FOR" and word(statement, i - 1) == b"VALUE")
         ):
@@ -74,13 +73,16 @@ def side_effects(statement: Statement) -> list[int]:
     return found
 
 
-def _assigns_literal(statement: Statement, i: int) -> bool:
-    behind = statement.tokens[i + 1 : i + 2]
-    is_literal = bool(behind) and (
-        behind[0].kind in (Kind.NUMBER, Kind.STRING) or behind[0].text == b"NULL"
-    )
-    is_end = i + 2 >= len(statement.tokens) or bool(mark(statement, i + 2))
-    return is_literal and is_end and mark(statement, i + 2) in (b")", b",", b"", b";")
+def assignments(statement: Statement) -> list[int]:
+    """The user variables that are assigned within expressions, where they are so."""
+    is_set = word(statement, 0) == b"SET"
+    return [
+        i
+        for i, token in enumerate(statement.tokens)
+        if token.kind is Kind.VARIABLE
+        and mark(statement, i + 1) == b":="
+        and not (is_set and (i == 1 or mark(statement, i - 1) == b","))
+    ]
 
 
 def _has_argument(statement: Statement, i: int) -> bool:

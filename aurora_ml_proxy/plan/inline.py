@@ -74,6 +74,7 @@ def inline(
         has_check=prefix is not None,
         changes_data=kinds.changes_data,
         is_repeatable=not outline.effects,
+        assigned=_assigned(outline),
         tables=names_of_targets(statement, outline.inserted)
         if kinds.changes_data
         else (),
@@ -150,6 +151,12 @@ def _check(outline: Outline, prefix: Prefix) -> Edit:
     unknown = joined(b" OR ", ((Unknown(n),) for n in prefix.calls))
     at = outline.statement.tokens[prefix.last_item].end
     return at, at, (b",CASE WHEN ", *unknown, b" THEN 1 END")
+
+
+def _assigned(outline: Outline) -> tuple[bytes, ...]:
+    statement = outline.statement
+    found = (statement.source(i, i) for i in outline.assignments)
+    return tuple(dict.fromkeys(found))
 
 
 def _writes_file(statement: Statement) -> bool:

@@ -54,7 +54,8 @@ def is_plainly_limited(outline: Outline, block: Block) -> bool:
     ):
         return False
     items = [(item.first, item.last) for item in block.items]
-    if any(first <= i <= last for i in outline.effects for first, last in items):
+    effects = (*outline.effects, *outline.assignments)
+    if any(first <= i <= last for i in effects for first, last in items):
         return False  # the list must be in no query of ours
     return not any(
         is_on_groups(outline.statement, i) and outline.block_at(i) is block

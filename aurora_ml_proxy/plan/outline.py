@@ -12,6 +12,7 @@ from aurora_ml_proxy.plan.blocks import Block, block_of, read_blocks
 from aurora_ml_proxy.plan.calls import Call
 from aurora_ml_proxy.plan.conditions import (
     assigned_variables,
+    assignments,
     free_conjuncts,
     has_call,
     side_effects,
@@ -41,6 +42,8 @@ class Outline:
     """User variables that the statement assigns."""
     effects: Sequence[int]
     """The tokens that do something each time that they are evaluated."""
+    assignments: Sequence[int]
+    """The user variables that are assigned within expressions, where they are so."""
     _free: dict[Span, list[Span]] = field(default_factory=dict)
 
     def block_at(self, token: int) -> Block | None:
@@ -93,6 +96,7 @@ def read_outline(
         tuple(read_sorted_unions(statement)),
         assigned_variables(statement),
         side_effects(statement),
+        assignments(statement),
     )
 
 

@@ -121,7 +121,9 @@ class Inline:
     """The last column is ours: NULL, or the error that answers are missing."""
     changes_data: bool
     is_repeatable: bool
-    """Whether it may be sent once more: it assigns no variable on its way."""
+    """Whether it may be sent once more: all that it does on its way can be undone."""
+    assigned: tuple[bytes, ...]
+    """User variables that it assigns on its way, as it names them."""
     tables: tuple[bytes, ...]
     """Names among which are the tables that it changes, in UTF-8."""
     targets: tuple[bytes, ...]

@@ -56,8 +56,7 @@ def refuse_what_is_read_twice(statement: Statement, calls: Sequence[Call]) -> No
 
 
 _ACTS = re.compile(
-    rb":=(?!\s*(?:[0-9]+|'[^'\\]*'|NULL)\s*[,)])"
-    rb"|\b(?:%b)\s*\("
+    rb"\b(?:%b)\s*\("
     rb"|\bVALUE\s+FOR\b|\bLAST_INSERT_ID\s*\(\s*[^)\s]" % b"|".join(sorted(ACTS)),
     re.IGNORECASE,
 )
@@ -76,7 +75,7 @@ def without_effects(harvest: Harvest, function: str) -> Harvest:
     if not left:
         raise UnsupportedStatement(
             f"{function}: the texts cannot be read without a side effect of the "
-            "statement (an assignment, a sequence, a lock) happening once more; do that "
+            "statement (a number of a sequence, a lock) happening once more; do that "
             "in a statement of its own"
         )
     return Harvest(harvest.asked, left)

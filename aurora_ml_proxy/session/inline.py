@@ -8,9 +8,11 @@ is right or there is an error, whatever other sessions do in between.
 import asyncio
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aurora_ml_proxy.errors import (
+    MalformedPacket,
     ProxyError,
     TextsChanged,
     UnsupportedStatement,
@@ -41,6 +43,7 @@ from aurora_ml_proxy.session.queries import (
     read_number,
 )
 from aurora_ml_proxy.session.undoing import check_undoing
+from aurora_ml_proxy.session.variables import KeptVariables
 from aurora_ml_proxy.session.waiting import until_answered
 from aurora_ml_proxy.splice.lookups import KnownAnswers, hash_of, render
 from aurora_ml_proxy.splice.packed import read_packed
@@ -114,6 +117,7 @@ class InlineAnswer:
         count = len(plan.harvests)
         self._progress = _Progress([0] * count, [None] * count)
         self._function = plan.calls[0].function.name
+        self._variables = KeptVariables(plan.assigned, queries)
 
     @property
     def seq(self) -> int:
@@ -137,6 +141,17 @@ class InlineAnswer:
         elif self.found_rows is None and self._plan.harvests:
             rows = await self._queries.rows(b"SELECT FOUND_ROWS() LIMIT 1", inbox)
             self.found_rows = read_number(rows[0][0])
+        await self._variables.keep(inbox)
+        try:
+            await self._answer(front, inbox)
+        except (UpstreamLost, MalformedPacket):
+            raise
+        except ProxyError:
+            with suppress(QueryFailed):
+                await self._variables.put_back(inbox)
+            raise
+
+    async def _answer(self, front: bytes, inbox: Inbox) -> None:
         while True:
             await self._harvest_all(inbox)
             progress = self._progress
@@ -151,7 +166,7 @@ class InlineAnswer:
             if await self._send(front, inbox):
                 return
             if self._plan.writes_file or not self._plan.is_repeatable:
-                raise self._give_up()  # it would find the file, or assign again
+                raise self._give_up()  # it would find the file, or do it again
             if self._plan.changes_data:
                 await check_undoing(self._plan, self._function, self._queries, inbox)
             if self._plan.has_check and not progress.is_prefix_done:
@@ -344,6 +359,7 @@ class InlineAnswer:
 
     async def _restore(self, inbox: Inbox) -> None:
         """What our queries have changed of what functions tell about the last one."""
+        await self._variables.put_back(inbox)
         if self._has_failures:
             await self._queries.clear_warnings(inbox)
             self._has_failures = False

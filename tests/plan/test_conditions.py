@@ -5,6 +5,7 @@ from aurora_ml_proxy.functions import FUNCTIONS
 from aurora_ml_proxy.plan.calls import find_calls
 from aurora_ml_proxy.plan.conditions import (
     assigned_variables,
+    assignments,
     conjuncts,
     free_conjuncts,
     has_call,
@@ -127,11 +128,8 @@ def test_the_variables_that_a_statement_assigns(text, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("SELECT @a := @a + 1, SLEEP(1), NEXT VALUE FOR s", [":=", "SLEEP", "FOR"]),
+        ("SELECT @a := @a + 1, SLEEP(1), NEXT VALUE FOR s", ["SLEEP", "FOR"]),
         ("SELECT LAST_INSERT_ID(7), LAST_INSERT_ID()", ["LAST_INSERT_ID"]),
-        ("SELECT * FROM a JOIN (SELECT @n := 0, @m := NULL) i", []),
-        ("SELECT @n := 0 + b", [":="]),
-        ("SELECT @n :=", [":="]),
         ("SELECT sleep, RAND()", []),
     ],
 )
@@ -139,6 +137,20 @@ def test_what_does_something_each_time_it_is_evaluated(text, expected):
     statement = statement_of(text)
     found = [statement.tokens[i].text.decode() for i in side_effects(statement)]
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SELECT @a := @a + 1, b = (@`c d` := 2)", ["@a", "@`c d`"]),
+        ("SELECT * FROM a JOIN (SELECT @n := 0, @m := NULL) i", ["@n", "@m"]),
+        ("SET @a := 1, @b = (@c := 2), @d := @e := 3", ["@c", "@e"]),
+        ("SELECT @a = 1, @@b", []),
+    ],
+)
+def test_the_variables_that_are_assigned_on_the_way(text, expected):
+    statement = statement_of(text)
+    assert spans(statement, ((i, i) for i in assignments(statement))) == expected
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,15 @@ def test_calls_are_nested_eight_deep_and_no_deeper():
     assert inline_of(f"SELECT LOWER(CONCAT({side_by_side}))")
 
 
-def test_side_effects_of_the_select_list_are_had_once():
-    plan = inline_of("SELECT @n := @n + 1, LOWER(F(t,'en')) FROM fb")
+def test_side_effects_are_had_once():
+    plan = inline_of("SELECT NEXTVAL(s), LOWER(F(t,'en')) FROM fb")
     assert not plan.is_repeatable
     assert inline_of("SELECT LOWER(F(t,'en')) FROM fb").is_repeatable
+
+
+def test_assignments_can_be_undone():
+    plan = inline_of(
+        "SELECT @N := @n + 1, @n, LOWER(F(t,'en')) FROM fb, (SELECT @n:=0, @`m`:=1) i"
+    )
+    assert plan.is_repeatable
+    assert plan.assigned == (b"@N", b"@n", b"@`m`")

@@ -15,6 +15,7 @@ _PLAIN = Inline(
     has_check=False,
     changes_data=False,
     is_repeatable=True,
+    assigned=(),
     tables=(),
     targets=(),
     keeps_found_rows=False,
