@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from aurora_ml_proxy.functions import ResultType
 from aurora_ml_proxy.plan.aggregates import is_rolled_up
 from aurora_ml_proxy.plan.aliases import without_alias
-from aurora_ml_proxy.plan.blocks import first_word
+from aurora_ml_proxy.plan.blocks import Block, first_word
 from aurora_ml_proxy.plan.names import alias_of, generated_name
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Described
-from aurora_ml_proxy.plan.select import Item
+from aurora_ml_proxy.plan.select import Clause, Item, folded, mentions, positions
 from aurora_ml_proxy.plan.spans import Span, commas, listed, mark, word
 from aurora_ml_proxy.plan.tokens import Kind, Statement
 
@@ -26,12 +26,14 @@ def described(outline: Outline, *, has_check: bool) -> tuple[Described, ...]:
     """
     if word(outline.statement, 0) == b"VALUES":
         return tuple(_names_of_values(outline.statement))
-    items = returning(outline) or _outermost_items(outline)
+    block = _outermost(outline)
+    items = returning(outline) or (block.items if block is not None else ())
     inner = _inner_columns(outline, items)
     found = [
         Described(column, result, is_own=is_own)
         for n, result, is_own in _results(outline, items, inner)
         if (column := _column(items, n, has_check)) is not None
+        and not (block is not None and _is_rolled_up(outline, block, n, is_own=is_own))
     ]
     if any(item.is_star for item in items):
         found += [
@@ -62,15 +64,28 @@ def returning(outline: Outline) -> list[Item]:
     ]
 
 
-def _outermost_items(outline: Outline) -> Sequence[Item]:
-    """The items of a SELECT that is the whole statement."""
+def _outermost(outline: Outline) -> Block | None:
+    """The SELECT that is the whole statement."""
     statement = outline.statement
     outer = [b for b in outline.blocks if b.level == 0 and b.is_select]
     outer = [b for b in outer if not b.in_union]
     if len(outer) != 1 or word(statement, first_word(statement)) != b"SELECT":
-        return ()
-    # A row that ROLLUP adds makes a column of another definition.
-    return () if is_rolled_up(statement, outer[0]) else outer[0].items
+        return None
+    return outer[0]
+
+
+def _is_rolled_up(outline: Outline, block: Block, n: int, *, is_own: bool) -> bool:
+    """Whether a row that ROLLUP adds may have NULL in an item's place, which makes a
+    column of another definition: GROUP BY means it, by its text, name or position."""
+    statement = outline.statement
+    if not is_rolled_up(statement, block):
+        return False
+    first, last = block.parts[b"GROUP"]
+    has_positions = positions(statement, Clause(b"GROUP", first - 2, last))
+    if not is_own or has_positions or outline.has_call((first, last)):
+        return True
+    name = folded(_item_name(statement, block.items[n]), statement.charset)
+    return mentions(statement, first, last, name)
 
 
 def _inner_columns(outline: Outline, items: Sequence[Item]) -> dict[bytes, ResultType]:

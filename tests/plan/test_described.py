@@ -25,7 +25,11 @@ def of_inner(column: int, result: ResultType) -> Described:
         ("SELECT F(t,'en'), *, G(t,'en') FROM fb", [own(0, LABEL), own(-1, SCORE)]),
         ("SELECT *, F(t,'en'), b.* FROM fb, b", []),
         ("SELECT F(t,'en') UNION SELECT 'a'", []),
-        ("SELECT a, F(a,'en') FROM b GROUP BY a WITH ROLLUP", []),
+        ("SELECT a, F(a,'en') FROM b GROUP BY a + 2 WITH ROLLUP", [own(1, LABEL)]),
+        ("SELECT a, F(a,'en') FROM b GROUP BY a, F(a,'en') WITH ROLLUP", []),
+        ("SELECT a, F(a,'en') s FROM b GROUP BY a, `S` WITH ROLLUP", []),
+        ("SELECT a, F(a,'en') s FROM b GROUP BY 2 WITH ROLLUP", []),
+        ("SELECT a, s FROM (SELECT F(t,'en') s) d GROUP BY a WITH ROLLUP", []),
         ("SELECT d.`s` FROM (SELECT F(t,'en') AS S FROM fb) d", []),
         (
             "SELECT s, d.s FROM (SELECT F(t,'en') s) d",
