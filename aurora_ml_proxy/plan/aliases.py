@@ -4,7 +4,7 @@ A query of ours has other items than the user's, so such a name is written out i
 Source: MySQL manual, "Problems with Column Aliases", "UPDATE Statement".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from aurora_ml_proxy.plan.blocks import Block
 from aurora_ml_proxy.plan.calls import Call
@@ -41,14 +41,26 @@ def item_text(outline: Outline, item: Item) -> Template:
     return (b"(", *outline.cut(without_alias(outline.statement, item)), b")")
 
 
-def item_names(outline: Outline, block: Block) -> Names:
-    """The aliases of a block's items."""
+def item_names(
+    outline: Outline, block: Block, items: Iterable[Item] | None = None
+) -> Names:
+    """The aliases of a block's items, or of some of them."""
     names = {}
-    for item in block.items:
+    for item in block.items if items is None else items:
         alias = alias_of(outline.statement, item.first, item.last)
         if alias is not None:
             names[folded_at(outline.statement, alias)] = item_text(outline, item)
     return names
+
+
+def names_an_item(
+    outline: Outline, call: Call, block: Block, items: Iterable[Item]
+) -> bool:
+    """Whether a name in a call's arguments may be that of one of the items."""
+    if block.part_at(call.first) not in _SEE_ITEMS:
+        return False
+    names = item_names(outline, block, items)
+    return mentions(outline.statement, (call.first, call.last), names)
 
 
 def names_in(outline: Outline, call: Call, block: Block) -> Substitute | None:

@@ -11,6 +11,7 @@ from aurora_ml_proxy.plan.asking import key
 from aurora_ml_proxy.plan.calls import Call
 from aurora_ml_proxy.plan.described import described, returning
 from aurora_ml_proxy.plan.dialect import Dialect
+from aurora_ml_proxy.plan.groups import is_of_group
 from aurora_ml_proxy.plan.guards import guarded
 from aurora_ml_proxy.plan.harvest import harvests
 from aurora_ml_proxy.plan.kinds import Kinds
@@ -21,6 +22,7 @@ from aurora_ml_proxy.plan.plan import Inline, InlineCall
 from aurora_ml_proxy.plan.refusals import (
     refuse_deep_nesting,
     refuse_diagnostics,
+    refuse_rolled_up_literals,
     refuse_what_is_read_twice,
     without_effects,
 )
@@ -54,13 +56,17 @@ def inline(
     refuse_what_is_read_twice(statement, calls)
     refuse_diagnostics(statement, calls[0])
     outline = read_outline(statement, calls, dialect)
+    refuse_rolled_up_literals(outline)
     prefix = None if kinds.is_explained else find_prefix(outline)
     return Inline(
         statement=edit(
             statement.sql, _edits(outline, prefix, is_explained=kinds.is_explained)
         ),
         calls=tuple(
-            InlineCall(call.function, key(outline, n), outline.known[n])
+            InlineCall(
+                *(call.function, key(outline, n), outline.known[n]),
+                is_of_group=is_of_group(outline, call),
+            )
             for n, call in enumerate(calls)
         ),
         known_sets=max(outline.known) + 1,

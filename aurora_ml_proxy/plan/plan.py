@@ -55,6 +55,8 @@ class InlineCall:
     that is no literal `language:text`."""
     known: int
     """Which set of answers it looks in."""
+    is_of_group: bool = False
+    """It is evaluated on the groups of a GROUP BY, which have a row at least."""
 
 
 @dataclass(frozen=True, slots=True)

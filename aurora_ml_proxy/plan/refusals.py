@@ -4,8 +4,11 @@ import re
 from collections.abc import Sequence
 
 from aurora_ml_proxy.errors import UnsupportedStatement
+from aurora_ml_proxy.plan.aggregates import is_rolled_up
 from aurora_ml_proxy.plan.calls import Call
 from aurora_ml_proxy.plan.conditions import ACTS, assigned_variables, volatile_word
+from aurora_ml_proxy.plan.groups import groups_by_a_literal
+from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Harvest
 from aurora_ml_proxy.plan.spans import mark
 from aurora_ml_proxy.plan.template import text_of
@@ -52,6 +55,25 @@ def refuse_what_is_read_twice(statement: Statement, calls: Sequence[Call]) -> No
                 f"{call.function.name}: its argument depends on {reason}, which is not "
                 "the same when it is read twice; put the value into a column or a "
                 "variable first"
+            )
+
+
+def refuse_rolled_up_literals(outline: Outline) -> None:
+    """Refuse WITH ROLLUP over a literal: MySQL has NULL in its place in the rows that it
+    adds, wherever in the list the same literal stands, and answers are such literals.
+
+    Raises: UnsupportedStatement.
+    """
+    for block in outline.blocks:
+        if (
+            not outline.is_mariadb
+            and is_rolled_up(outline.statement, block)
+            and (calls := outline.calls_in((block.first, block.last)))
+            and groups_by_a_literal(outline, block)
+        ):
+            raise UnsupportedStatement(
+                f"{outline.calls[calls[0]].function.name}: in a query that is grouped "
+                "by a literal WITH ROLLUP; leave the literal out of GROUP BY"
             )
 
 

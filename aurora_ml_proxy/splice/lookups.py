@@ -72,8 +72,7 @@ class _Renderer:
         call = self._plan.calls[index]
         key = self.text(call.key, is_strict=is_strict)
         answers = self._known[call.known].answers
-        failing = b"EXP(%d+LENGTH(%b))" % (MISSING, key)
-        otherwise = failing if is_strict else b"NULL"
+        otherwise = self._failing(call, key) if is_strict else b"NULL"
         number = self._hash(key)
         # No space in front: behind two dashes it would start a comment.
         if call.function.result is ResultType.SCORE:
@@ -84,6 +83,16 @@ class _Renderer:
                 return b"CAST(%b AS DOUBLE) " % found
             return b"(%b+0e0) " % found
         return _labels(number, answers, otherwise) + b" "
+
+    def _failing(self, call: InlineCall, key: bytes) -> bytes:
+        """What stands for a missing answer: an overflow, that depends on the row.
+
+        MariaDB evaluates what is over an aggregate before a group is complete as well,
+        throws that away, and need not find a text that no group has: COUNT(*) is 0 then.
+        """
+        if call.is_of_group and self._plan.dialect.is_mariadb:
+            return b"EXP(%d+LENGTH(%b)+NULLIF(COUNT(*),0))" % (MISSING, key)
+        return b"EXP(%d+LENGTH(%b))" % (MISSING, key)
 
     def _hash(self, key: bytes) -> bytes:
         """The server's expression for `hash_of`. SHA2 is the one hash MySQL 9 kept."""

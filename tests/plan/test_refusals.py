@@ -1,14 +1,15 @@
 import pytest
 from support.oracle import expand
-from support.sql_fixtures import MARIADB, inline_of
+from support.sql_fixtures import MARIADB, MYSQL, inline_of
 
 from aurora_ml_proxy.errors import UnsupportedStatement
+from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.statement import plan_statement
 
 
-def refusal(text: str) -> str:
+def refusal(text: str, dialect: Dialect = MARIADB) -> str:
     with pytest.raises(UnsupportedStatement) as caught:
-        plan_statement(expand(text).encode(), MARIADB)
+        plan_statement(expand(text).encode(), dialect)
     return caught.value.message
 
 
@@ -89,3 +90,29 @@ def test_assignments_can_be_undone():
     )
     assert plan.is_repeatable
     assert plan.assigned == (b"@N", b"@n", b"@`m`")
+
+
+@pytest.mark.parametrize(
+    ("grouping", "is_refused"),
+    [
+        ("k", True),
+        ("a, 1", True),
+        ("`K`, a", True),
+        ("a, 'x'", True),
+        ("_utf8mb4 'x'", True),
+        ("2", False),
+        ("a, 3", False),
+        ("a, CONCAT('x', a)", False),
+        ("n, _x, fb.x", False),
+        ("a, k + 1", True),
+    ],
+)
+def test_a_literal_is_not_rolled_up_by_mysql(grouping, is_refused):
+    text = f"SELECT 'x' AS k, a, UPPER(a), LOWER(F(a,'en')) FROM fb GROUP BY {grouping}"
+    for rolled_up in (f"{text} WITH ROLLUP", f"{text.replace('BY ', 'BY ROLLUP (')})"):
+        assert inline_of(rolled_up, MARIADB)
+        if is_refused:
+            assert "by a literal WITH ROLLUP" in refusal(rolled_up, MYSQL)
+        else:
+            assert inline_of(rolled_up, MYSQL)
+    assert inline_of(text, MYSQL)

@@ -31,7 +31,9 @@ CALL: Template = (0,)
 
 
 def plan(
-    *calls: tuple[Function, Template, int], dialect: Dialect = MARIADB, sets: int = 1
+    *calls: tuple[Function, Template, int] | tuple[Function, Template, int, bool],
+    dialect: Dialect = MARIADB,
+    sets: int = 1,
 ) -> Inline:
     return inline_plan(
         calls=tuple(InlineCall(*call) for call in calls),
@@ -204,6 +206,13 @@ def test_the_error_of_a_miss_names_the_constant_and_depends_on_the_row():
     assert b"EXP(%d+LENGTH(t))" % MISSING in sql_of({})
     assert b"EXP" not in sql_of({}, is_strict=False)
     assert b"EXP" not in sql_of({}, template=(Lenient(0), Unknown(0)))
+
+
+def test_a_miss_is_none_in_a_group_of_mariadb_that_has_no_row_yet():
+    for dialect, end in ((MARIADB, b"+NULLIF(COUNT(*),0))"), (MYSQL9, b")")):
+        made = plan((LABEL, (b"MAX(t)",), 0, True), dialect=dialect)
+        sql = render(made, CALL, [KnownAnswers()], is_strict=True)
+        assert b"EXP(%d+LENGTH(MAX(t))%b END" % (MISSING, end) in sql
 
 
 def test_where_nothing_is_known_no_hash_is():
