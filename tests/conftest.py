@@ -34,6 +34,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 IN_EVERY_RUN = {
     "test_inline_oracle": ("mariadb10", "mysql9"),
     "test_random_sql": ("mariadb10", "mysql9"),
+    "test_both_ways": ("mariadb10", "mysql9"),
     "test_views": ("mariadb10",),
     "test_several_statements": ("mariadb10",),
     "test_prepared_text": ("mysql9",),

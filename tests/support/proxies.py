@@ -21,6 +21,10 @@ from support.servers import Server
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 40
 
+CLI = ("-m", "aurora_ml_proxy.cli")
+INLINE_ONLY = (str(Path(__file__).with_name("inline_only.py")),)
+"""What Python runs: the command line, or the one that never splices."""
+
 Settings = Mapping[str, Mapping[str, Any]]
 
 
@@ -61,7 +65,12 @@ class Proxy:
         self._listening.set()
 
 
-def start_proxy(server: Server, settings: Settings, directory: Path) -> Proxy:
+def start_proxy(
+    server: Server,
+    settings: Settings,
+    directory: Path,
+    program: tuple[str, ...] = CLI,
+) -> Proxy:
     """Starts `aurora-ml-proxy serve` in front of the server, on a free port."""
     sections: dict[str, dict[str, Any]] = {
         "listen": {"port": 0, "drain_timeout_s": 5},
@@ -72,10 +81,7 @@ def start_proxy(server: Server, settings: Settings, directory: Path) -> Proxy:
     config = directory / "proxy.toml"
     config.write_text(_toml(sections))
     process = subprocess.Popen(
-        dies_with_us(
-            *(sys.executable, "-m", "aurora_ml_proxy.cli", "serve"),
-            *("--config", str(config)),
-        ),
+        dies_with_us(sys.executable, *program, "serve", "--config", str(config)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
