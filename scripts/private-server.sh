@@ -3,8 +3,8 @@
 # private-server.sh stop DIR [now]
 #
 # A throw-away MySQL or MariaDB on 127.0.0.1:PORT, for tests and demos.
-#   KIND  mariadb10, mariadb11 or mysql9; fetched by get-mysql.sh where it is missing
-#   DIR   a folder of its own: data/, run/m.sock, run/m.pid, run/err.log
+#   KIND  mariadb10, mariadb11 or mysql9; fetched by get-server.sh where it is missing
+#   DIR   a folder of its own: data/, tmp/, run/m.sock, run/m.pid, run/err.log
 #   PORT  0 takes a free one
 # start prints the port and returns when the server answers. root has no password over
 # the socket and from 127.0.0.1. stop ends the server by its pid and waits for it; with
@@ -42,7 +42,7 @@ kind=$1 dir=$2 port=$3
 shift 3
 [ "$port" != 0 ] || port=$(free_port)
 
-mkdir -p "$dir/data" "$dir/run"
+mkdir -p "$dir/data" "$dir/run" "$dir/tmp"
 chmod 755 "$dir"
 if [ "$(id -u)" = 0 ]; then
   user=mysql
@@ -56,7 +56,7 @@ fi
 # one, run with the loader and the libraries it was built with.
 base=() more=()
 use_tree() {
-  tree=$("$here/get-mysql.sh" "$kind")
+  tree=$("$here/get-server.sh" "$kind")
   libraries=$(echo "$tree"/usr/lib/*-linux-gnu)
   loader=$(echo "$libraries"/ld-linux*.so.*)
   if [ ! -e "$loader" ]; then loader=$(echo "$tree"/lib*/ld-linux*.so.* "$tree"/lib/*-linux-gnu/ld-linux*.so.*); loader=${loader%% *}; fi
@@ -115,7 +115,8 @@ mysql9)
 *) die "unknown kind $kind" ;;
 esac
 
-setsid "${base[@]}" --no-defaults --user="$user" --datadir="$dir/data" --socket="$dir/run/m.sock" --port="$port" \
+# A folder of its own for temporary tables: a MariaDB that starts removes what it finds.
+setsid "${base[@]}" --no-defaults --user="$user" --datadir="$dir/data" --tmpdir="$dir/tmp" --socket="$dir/run/m.sock" --port="$port" \
   --bind-address=127.0.0.1 --pid-file="$dir/run/m.pid" --log-error="$dir/run/err.log" "${more[@]}" "$@" \
   </dev/null >/dev/null 2>&1 &
 server=$!

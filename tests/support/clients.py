@@ -132,7 +132,7 @@ def _mysql_command_line() -> Client:
     return Client(
         "mysql",
         (sys.executable, str(PROGRAMS / "command_line.py"), "mysql"),
-        lambda: None if program.exists() else f"no {program}: get-mysql.sh mysql9",
+        lambda: None if program.exists() else f"no {program}: get-server.sh mysql9",
         environment={"COMMAND_LINE": json.dumps(words)},
     )
 

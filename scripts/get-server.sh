@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# get-mysql.sh KIND   (mariadb10, mariadb11 or mysql9)
+# get-server.sh KIND   (mariadb10, mariadb11, mysql9 or valkey)
 # Unpacks a server of another Debian suite, with its libraries, its client and its loader,
 # under $AURORA_MYSQL_TREES/KIND (default /opt/mysql-trees) and prints that folder.
 # Nothing is installed on the system. The mirror is the one that this machine's apt uses.
 # Callers may run at the same time: one fetches, the others wait and find it there.
 set -euo pipefail
-kind=${1:?get-mysql.sh KIND}
+kind=${1:?get-server.sh KIND}
 trees=${AURORA_MYSQL_TREES:-/opt/mysql-trees}
 tree=$trees/$kind
 
-die() { echo "get-mysql.sh: $*" >&2; exit 1; }
+die() { echo "get-server.sh: $*" >&2; exit 1; }
 
 case $kind in
 mariadb10) suite=bookworm; packages=(mariadb-server mariadb-client) ;;
 mariadb11) suite=trixie; packages=(mariadb-server-core mariadb-client-core mariadb-server) ;;
 mysql9) suite=sid; packages=(mysql-server-core mysql-client-core mysql-router) ;;
+valkey) suite=trixie; packages=(valkey-server) ;;
 *) die "unknown kind $kind" ;;
 esac
 
