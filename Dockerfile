@@ -5,11 +5,11 @@ FROM python:3.12-slim AS wheels
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY aurora_ml_proxy ./aurora_ml_proxy
-RUN pip wheel --no-cache-dir --wheel-dir /wheels .
+RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[valkey]'
 
 FROM python:3.12-slim
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links=/wheels aurora-ml-proxy
+    pip install --no-cache-dir --no-index --find-links=/wheels 'aurora-ml-proxy[valkey]'
 
 # A number, so that Kubernetes can see that it is not root (runAsNonRoot).
 USER 65532:65532

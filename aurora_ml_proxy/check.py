@@ -19,11 +19,13 @@ from aurora_ml_proxy.backends.comprehend import CheckLine, Comprehend
 from aurora_ml_proxy.backends.local import Local
 from aurora_ml_proxy.config import ConfigError, Listen, Settings, Upstream
 from aurora_ml_proxy.errors import ProxyError, UpstreamUnavailable
+from aurora_ml_proxy.evaluate.store import StoreFailed
 from aurora_ml_proxy.functions import Failure
 from aurora_ml_proxy.protocol.login import Greeting, read_greeting, write_dummy_login
 from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.vocabulary import CLIENT_PROTOCOL_41, CLIENT_SSL
 from aurora_ml_proxy.server.dial import dial, name_of, refuse_trusted_socket
+from aurora_ml_proxy.server.service import open_store
 from aurora_ml_proxy.server.tls import client_context, new_key, upstream_context
 
 MAX_GREETING_BYTES = 1024
@@ -62,6 +64,8 @@ async def check(
         yield "login", await check_login(settings.upstream, login)
     for line in await check_sentiment(settings):
         yield "sentiment", line
+    if settings.cache.enabled and (settings.cache.path or settings.cache.url):
+        yield "cache", await check_cache(settings)
     listen, admin = settings.listen, settings.admin
     yield "listen", check_address(listen.host, listen.port)
     if listen.socket is not None:
@@ -200,6 +204,38 @@ async def check_sentiment(settings: Settings) -> list[CheckLine]:
         await comprehend.close()
 
 
+async def check_cache(settings: Settings) -> CheckLine:
+    """Whether the file or the server for answers can be used."""
+    path = settings.cache.path
+    if path is not None and not path.exists():
+        # To make it here would give it to whoever runs the check.
+        return _check_folder(path) or CheckLine(True, f"{path} will be made")
+    try:
+        store = open_store(settings)
+    except ConfigError as error:
+        return CheckLine(False, str(error))
+    assert store is not None
+    try:
+        async with asyncio.timeout(settings.upstream.connect_timeout_s):
+            await store.read(())
+    except TimeoutError:
+        return CheckLine(False, f"{store.name}: no answer")
+    except StoreFailed as error:
+        return CheckLine(False, f"{store.name}: {error}")
+    finally:
+        await store.close()
+    return CheckLine(True, f"answers are kept in {path or store.name}")
+
+
+def _check_folder(path: Path) -> CheckLine | None:
+    """None when a file can be made there."""
+    if not path.parent.is_dir():
+        return CheckLine(False, f"{path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return CheckLine(False, f"{path}: no right to write to {path.parent}")
+    return None
+
+
 def check_address(host: str, port: int) -> CheckLine:
     """Whether the address can be listened on."""
     place = f"{host}:{port}"
@@ -218,10 +254,8 @@ def check_address(host: str, port: int) -> CheckLine:
 
 def check_socket(path: Path) -> CheckLine:
     """Whether a unix socket can be made there."""
-    if not path.parent.is_dir():
-        return CheckLine(False, f"{path}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        return CheckLine(False, f"{path}: no right to write to {path.parent}")
+    if (failed := _check_folder(path)) is not None:
+        return failed
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

@@ -134,6 +134,37 @@ class AwsService(_Section):
     """A role to assume. Accepted; no function of this version uses it."""
 
 
+class Cache(_Section):
+    """Answers that are kept for later statements, of all connections.
+
+    Texts never are: they are known by their SHA-256."""
+
+    enabled: bool = True
+    """Whether answers are kept, and whether statements that ask about the same text at
+    one time share one call."""
+    memory_bytes: int = Field(default=64 << 20, ge=1 << 20)
+    """Memory for answers, about: 220 bytes each."""
+    ttl_s: float = Field(default=7 * 86_400.0, gt=0, le=10 * 365 * 86_400)
+    """Seconds after which an answer is asked for anew."""
+    path: Path | None = Field(
+        default=None, examples=["/var/lib/aurora-ml-proxy/answers.sqlite"]
+    )
+    """A file that keeps answers over a restart, and that all proxies of this machine may
+    share. The local model's answers stay in memory: they are free and soon made anew."""
+    path_bytes: int = Field(default=1 << 30, ge=1 << 20)
+    """Bytes in that file, about: 150 an answer. Beyond them the oldest answers go."""
+    url: str | None = Field(default=None, examples=["valkey://cache.internal:6379/0"])
+    """Valkey or Redis instead of a file, shared by all proxies that name it: valkey://,
+    valkeys:// (TLS), redis://, rediss:// or unix://. It needs the package redis:
+    pip install 'aurora-ml-proxy[valkey]'. Whoever may write there can make answers up."""
+
+    @model_validator(mode="after")
+    def _one_store(self) -> "Cache":
+        if self.path is not None and self.url is not None:
+            raise ValueError("path or url, not both")
+        return self
+
+
 class Admin(_Section):
     """/metrics, /healthz and /readyz over HTTP."""
 
@@ -168,6 +199,7 @@ class Settings(BaseSettings):
     comprehend: Comprehend = Comprehend()
     sagemaker: AwsService = AwsService()
     bedrock: AwsService = AwsService()
+    cache: Cache = Cache()
     admin: Admin = Admin()
     log: Log = Log()
 

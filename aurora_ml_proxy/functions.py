@@ -48,12 +48,16 @@ MAX_TEXT_BYTES = 5_000
 """BatchDetectSentiment, TextList: "less than 5 KB of UTF-8 encoded characters"."""
 
 
+LABELS = ("POSITIVE", "NEGATIVE", "NEUTRAL", "MIXED")
+"""The classes of a sentiment. Their order is part of what a cache holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sentiment:
     """What the service says of one text."""
 
     label: str
-    """POSITIVE, NEGATIVE, NEUTRAL or MIXED."""
+    """One of `LABELS`."""
     confidence: float
     """0 to 1: the score of the class that `label` names."""
 

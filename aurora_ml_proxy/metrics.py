@@ -43,3 +43,43 @@ CALL_SECONDS = Histogram(
     ["backend"],
     registry=REGISTRY,
 )
+CACHE_HITS = Counter(
+    "aurora_ml_proxy_cache_hits_total",
+    "Texts answered from the cache, by where the answer was: memory, disk or valkey.",
+    ["place"],
+    registry=REGISTRY,
+)
+MEMORY_HITS = CACHE_HITS.labels("memory")
+CACHE_MISSES = Counter(
+    "aurora_ml_proxy_cache_misses_total",
+    "Texts that were asked about because no answer was in the cache.",
+    registry=REGISTRY,
+)
+CACHE_JOINS = Counter(
+    "aurora_ml_proxy_cache_joins_total",
+    "Texts that another statement was just asking about: its answer served both.",
+    registry=REGISTRY,
+)
+CACHE_ENTRIES = Gauge(
+    "aurora_ml_proxy_cache_entries", "Answers in memory.", registry=REGISTRY
+)
+CACHE_BYTES = Gauge(
+    "aurora_ml_proxy_cache_bytes", "What they take, about.", registry=REGISTRY
+)
+CACHE_EVICTIONS = Counter(
+    "aurora_ml_proxy_cache_evictions_total",
+    "Answers that left the memory for want of room.",
+    registry=REGISTRY,
+)
+CACHE_FAILURES = Counter(
+    "aurora_ml_proxy_cache_failures_total",
+    "Reads and writes of a store (disk or valkey) that failed or took too long.",
+    ["place"],
+    registry=REGISTRY,
+)
+CACHE_UNWRITTEN = Counter(
+    "aurora_ml_proxy_cache_unwritten_total",
+    "Answers that did not get into a store (disk or valkey) because it was too slow.",
+    ["place"],
+    registry=REGISTRY,
+)

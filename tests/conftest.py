@@ -20,6 +20,7 @@ from support.servers import (
     ServerUnavailable,
     wanted_kinds,
 )
+from support.valkey import ValkeyServer, ValkeyUnavailable, make_valkey
 
 ProxyFactory = Callable[..., Proxy]
 
@@ -109,6 +110,27 @@ def mysql9(get_server: Callable[[str], Server]) -> Server:
 def server(request: pytest.FixtureRequest, get_server: Callable[[str], Server]) -> Server:
     """Each kind of server in turn."""
     return get_server(request.param)
+
+
+@pytest.fixture(scope="session")
+def _valkey() -> Iterator[ValkeyServer]:
+    try:
+        server = make_valkey()
+        server.start()
+    except ValkeyUnavailable as reason:
+        pytest.skip(str(reason))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def valkey(_valkey: ValkeyServer) -> Iterator[ValkeyServer]:
+    """A Valkey or Redis that is empty, and that a test may freeze or stop."""
+    _valkey.ask(b"FLUSHALL")
+    yield _valkey
+    if _valkey.process is None:
+        _valkey.start()
+    _valkey.thaw()
 
 
 def _factory(directories: Callable[[], Path], proxies: list[Proxy]) -> ProxyFactory:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     **{name: SHARED[:i] for i, name in enumerate(SHARED)},
     "backends": (),
     "server": (*STAGES, "backends"),
-    "check": ("protocol", "backends", "server"),
+    "check": ("protocol", "evaluate", "backends", "server"),
     "demo": (),
     "cli": ("server", "check", "demo"),
 }
@@ -39,6 +39,8 @@ ONLY_IN = {
     "subprocess": {"demo"},
     "aiohttp": {"server", "backends.fake"},
     "aiomysql": {"check", "demo"},
+    "sqlite3": {"evaluate.disk"},
+    "redis": {"evaluate.valkey"},
     "pydantic": {"config"},
     "pydantic_settings": {"config"},
 }

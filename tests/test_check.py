@@ -11,7 +11,8 @@ from support.certificates import make_certificates
 from aurora_ml_proxy import check
 from aurora_ml_proxy.backends.fake import FakeComprehend
 from aurora_ml_proxy.check import Login
-from aurora_ml_proxy.config import Comprehend, Listen, Settings, Upstream
+from aurora_ml_proxy.config import Cache, Comprehend, Listen, Settings, Upstream
+from aurora_ml_proxy.evaluate.disk import Disk
 
 
 @pytest.fixture
@@ -225,3 +226,30 @@ def test_certificate_and_key_must_belong_together(tmp_path):
     assert not check.check_certificate(mixed).ok
     missing = Listen(tls_cert=tmp_path / "none.pem", tls_key=one.key)
     assert not check.check_certificate(missing).ok
+
+
+async def check_cache(**cache):
+    settings = Settings(cache=Cache(**cache), upstream=Upstream(connect_timeout_s=2))
+    return texts([await check.check_cache(settings)])
+
+
+async def test_a_file_for_answers_is_looked_at_and_not_made(tmp_path):
+    path = tmp_path / "answers"
+    assert await check_cache(path=path) == [f"ok: {path} will be made"]
+    assert not path.exists()
+    await Disk(path, 1 << 20, 60).close()
+    assert await check_cache(path=path) == [f"ok: answers are kept in {path}"]
+    [line] = await check_cache(path=tmp_path / "missing" / "answers")
+    assert line.startswith("FAIL:") and "there is no folder" in line
+    (tmp_path / "text").write_text("text" * 1000)
+    [line] = await check_cache(path=tmp_path / "text")
+    assert line.startswith("FAIL: cache.path:") and "not a database" in line
+
+
+async def test_a_valkey_that_answers_and_one_that_does_not(valkey):
+    assert await check_cache(url=valkey.url) == ["ok: answers are kept in valkey"]
+    valkey.freeze()
+    assert await check_cache(url=valkey.url) == ["FAIL: valkey: no answer"]
+    valkey.stop()
+    [line] = await check_cache(url=valkey.url)
+    assert line.startswith("FAIL: valkey: ConnectionError")

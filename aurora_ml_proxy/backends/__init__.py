@@ -14,6 +14,11 @@ class Backend(Protocol):
     """One model service."""
 
     name: str
+    identity: tuple[str, ...]
+    """What answers depend on besides text and language: the kind of service, its region
+    and endpoint, the model and its version. A cache keeps others apart."""
+    is_instant: bool
+    """Whether asking costs little more than to write its answers to a disk."""
 
     async def detect_sentiment(
         self, texts: Sequence[str], language: str, *, single: bool

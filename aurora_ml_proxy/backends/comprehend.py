@@ -61,6 +61,7 @@ class Comprehend:
     """
 
     name = "comprehend"
+    is_instant = False
 
     def __init__(
         self,
@@ -91,7 +92,13 @@ class Comprehend:
             ) from None
         except (BotoCoreError, ValueError) as error:
             raise config.ConfigError(f"comprehend: {error}") from None
+        self.identity = self._identity()
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="comprehend")
+
+    def _identity(self) -> tuple[str, ...]:
+        """Comprehend names no version of its model."""
+        meta = self._client.meta
+        return ("comprehend", meta.region_name, meta.endpoint_url)
 
     async def detect_sentiment(
         self, texts: Sequence[str], language: str, *, single: bool

@@ -7,10 +7,7 @@ SHA2 is the one hash that MariaDB 10.11 and MySQL 9.6+ both have.
 
 from hashlib import sha256
 
-from aurora_ml_proxy.functions import CONFIDENCE, LABEL, Sentiment
-
-LABELS = ("POSITIVE", "NEGATIVE", "NEUTRAL", "MIXED")
-"""In the order of their numbers; the hash modulo 4 picks one."""
+from aurora_ml_proxy.functions import CONFIDENCE, LABEL, LABELS, Sentiment
 
 
 def expected(text: str, language: str) -> Sentiment:
@@ -20,7 +17,7 @@ def expected(text: str, language: str) -> Sentiment:
     language is seen to be wrong. Confidences are k/1024: exact in every float.
     """
     digest = sha256(f"{language}:{text}".encode()).hexdigest()
-    number = int(digest[:8], 16)
+    number = int(digest[:8], 16)  # modulo 4 it picks the label
     return Sentiment(LABELS[number % 4], (512 + number // 4 % 512) / 1024)
 
 

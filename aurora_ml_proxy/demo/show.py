@@ -123,6 +123,8 @@ def _compare(asker: Client, upstream_port: int, folder: Path, children: Children
         "listen": {"port": 0},
         "sentiment": {"backend": "comprehend", "concurrency": CONCURRENCY},
         "comprehend": {"region": "us-east-1", "endpoint_url": fake_url},
+        # Both modes ask about the same texts, and neither by the other's answers.
+        "cache": {"enabled": False},
     }
     port = start_proxy("second-proxy", settings, upstream_port, folder, children)
     timings = [

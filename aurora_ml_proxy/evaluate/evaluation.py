@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from aurora_ml_proxy import metrics
 from aurora_ml_proxy.errors import ERRORS, BackendFailed, ProxyError
 from aurora_ml_proxy.evaluate.arguments import (
     LongText,
@@ -15,7 +16,11 @@ from aurora_ml_proxy.evaluate.arguments import (
     read_text,
     text_too_long,
 )
+from aurora_ml_proxy.evaluate.calls import Call
 from aurora_ml_proxy.evaluate.engine import Engine
+from aurora_ml_proxy.evaluate.flights import Joinable
+from aurora_ml_proxy.evaluate.question import NULL, Kind, Question
+from aurora_ml_proxy.evaluate.records import digest_of
 from aurora_ml_proxy.functions import MAX_TEXT_BYTES, Answer, Failure, Sentiment
 
 Spawn = Callable[[Coroutine[Any, Any, None]], Any]
@@ -43,33 +48,19 @@ class StatementWarning:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What becomes of a text that cannot be answered."""
+    """What a session wants: how texts are answered, and what of those that cannot be."""
 
     long_text: LongText = "error"
     null_on_error: bool = False
-
-
-class Question:
-    """A distinct text, and its answer once it is there."""
-
-    __slots__ = ("answer", "cells", "is_answered", "text")
-
-    def __init__(self, text: str | None) -> None:
-        self.text = text
-        """Held until it is answered; None for what needs no asking."""
-        self.is_answered = text is None
-        self.answer: Sentiment | None = None
-        """None is SQL's NULL."""
-        self.cells: tuple[bytes, bytes] | None = None
-        """For the splicer: the answer as it stands in rows."""
-
-
-NULL = Question(None)
-"""The question about NULL and about the empty text: NULL, without a call."""
+    uses_cache: bool = True
+    """Whether the answers to other statements serve, and its own serve others."""
 
 
 class Evaluation:
-    """The questions of one statement and the calls that answer them."""
+    """The questions of one statement and the calls that answer them.
+
+    An `Asker`: calls tell it of their answers.
+    """
 
     def __init__(
         self,
@@ -81,8 +72,9 @@ class Evaluation:
     ) -> None:
         self.calls = 0
         self.texts = 0
-        self.in_flight = 0
-        """Calls under way or waiting for a place."""
+        """Texts in these calls."""
+        self.cached = 0
+        """Texts whose answer was in the cache, or on its way to another statement."""
         self.failure: ProxyError | None = None
         """Why the statement cannot be answered, once that is known."""
         self.warnings: list[StatementWarning] = []
@@ -94,11 +86,28 @@ class Evaluation:
         self._spawn = spawn
         self.wake = wake
         """Tells whoever waits that something has changed."""
+        self._cache = engine.cache if policy.uses_cache else None
         self._remembered: dict[str, dict[bytes, Question]] = {}
         self._remembered_bytes = 0
-        self._open: dict[tuple[str, int], list[Question]] = {}
-        self._tasks: set[Any] = set()
+        self._unseen: list[Question] = []
+        """What is to be looked up in the cache's store."""
+        self._lookups = 0
+        """Looks into the store that wait for their turn or are under way."""
+        self._open: dict[Kind, list[Question]] = {}
+        self._waits_for: set[Joinable] = set()
+        self._again: list[Question] = []
+        """What is asked again once the call that was refused is over."""
+        self._is_flushing = False
+        self._is_over = False
         self._failures_seen: set[str] = set()
+        if engine.has_store and self._cache is not None:
+            self._cache.watch()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls under way or waiting for a place, others' calls that it has joined, and
+        looks into the store."""
+        return len(self._waits_for) + self._lookups
 
     @property
     def is_saturated(self) -> bool:
@@ -117,13 +126,13 @@ class Evaluation:
             remembered = self._remembered[language] = {}
         question = remembered.get(text)
         if question is None:
-            question = self._new_question(text)
+            question = self._new_question(text, (language, batch_size))
             remembered[text] = question
             self._remembered_bytes += len(text) + QUESTION_BYTES
             if self._remembered_bytes > MAX_REMEMBERED_BYTES:
                 self._forget()
             if not question.is_answered:
-                self._add_to_batch(question, language, batch_size)
+                self._find_answer(question)
         return question
 
     def _forget(self) -> None:
@@ -134,7 +143,7 @@ class Evaluation:
             del fullest[oldest]
             self._remembered_bytes -= len(oldest) + QUESTION_BYTES
 
-    def _new_question(self, text: bytes) -> Question:
+    def _new_question(self, text: bytes, kind: Kind) -> Question:
         if len(text) > MAX_TEXT_BYTES:
             read_text(text, self._function)
             what = self._policy.long_text
@@ -149,61 +158,141 @@ class Evaluation:
             if what == "null":
                 return Question(None)
             text = cut_text(text)
-        return Question(read_text(text, self._function))
+        key = None
+        if self._cache is not None:
+            key = self._engine.key(digest_of(text), kind[0])
+        return Question(read_text(text, self._function), kind, key)
 
     def _warn(self, errno: int, message: str) -> None:
         self.warning_count += 1
         if len(self.warnings) < MAX_WARNINGS:
             self.warnings.append(StatementWarning(errno, message))
 
-    def _add_to_batch(self, question: Question, language: str, batch_size: int) -> None:
-        key = (language, batch_size)
-        batch = self._open.setdefault(key, [])
+    # Answers that are there already, or on their way.
+
+    def _find_answer(self, question: Question) -> None:
+        if self._finds(question):
+            return
+        if question.key is not None and self._engine.has_store:
+            self._look_up_soon(question)
+        else:
+            self._add_to_batch(question)
+
+    def _finds(self, question: Question) -> bool:
+        """Whether the answer is in memory, or on its way."""
+        engine, key = self._engine, question.key
+        if key is None:
+            return False
+        answer = engine.recall(key)
+        if answer is not None:
+            metrics.MEMORY_HITS.inc()
+            self.cached += 1
+            self.settle(question, answer)
+            return True
+        flight = engine.flights.find(key, engine.epoch)
+        if flight is None or question.is_alone:
+            return False
+        metrics.CACHE_JOINS.inc()
+        self.cached += 1
+        flight.call.join(self, flight, question)
+        self._waits_for.add(flight.call)
+        return True
+
+    def _look_up_soon(self, question: Question) -> None:
+        """Look a question up together with all that are asked in this turn."""
+        if not self._unseen:
+            self._lookups += 1
+            self._spawn(self._look_up())
+        self._unseen.append(question)
+
+    async def _look_up(self) -> None:
+        asked, self._unseen = self._unseen, []
+        try:
+            keys = [question.key for question in asked if question.key is not None]
+            answers = await self._engine.look_up(keys)
+        finally:
+            self._lookups -= 1
+        if self._is_over:
+            return
+        for question in asked:
+            answer = answers.get(question.key or b"")
+            if answer is not None:
+                self.settle(question, answer)
+            else:
+                self._add_to_batch(question)
+        self.cached += len(answers)
+        self._engine.count_store_hits(len(answers))
+        if self._is_flushing and not self._lookups:
+            self.flush()
+        self.wake()
+
+    # Calls.
+
+    def _add_to_batch(self, question: Question) -> None:
+        batch = self._open.setdefault(question.kind, [])
         batch.append(question)
-        if len(batch) == batch_size:
-            self._send(key)
+        if len(batch) == question.kind[1]:
+            self._send(question.kind, is_last=False)
 
     def flush(self) -> None:
         """Send what waits for its batch to fill: no more texts come for now."""
-        for key in list(self._open):
-            self._send(key)
+        self._is_flushing = self._lookups > 0  # or when they are done
+        if not self._is_flushing:
+            for kind in list(self._open):
+                self._send(kind, is_last=True)
 
-    def _send(self, key: tuple[str, int]) -> None:
-        batch = self._open.pop(key)
-        language, batch_size = key
-        texts = [question.text or "" for question in batch]
+    def _send(self, kind: Kind, *, is_last: bool) -> None:
+        """Make a call of a batch, without what is known or under way by now.
+
+        Args:
+            is_last: whether the call is made even if the batch is not full any more.
+        """
+        batch = self._open.pop(kind)
+        batch = [question for question in batch if not self._finds(question)]
+        language, batch_size = kind
+        if not batch or (len(batch) < batch_size and not is_last):
+            self._open[kind] = batch
+            return
+        call = Call(self._engine, language, single=batch_size == 1)
+        self._waits_for.add(call)
+        for question in batch:
+            call.ask(self, question)
         self.calls += 1
-        self.texts += len(texts)
-        self.in_flight += 1
-        call = self._call(batch, texts, language, single=batch_size == 1)
-        task = self._spawn(call)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.texts += len(call)
+        if self._cache is not None:
+            metrics.CACHE_MISSES.inc(len(call))
+            metrics.CACHE_JOINS.inc(len(batch) - len(call))
+        call.task = self._spawn(call.run())
 
-    async def _call(
-        self, batch: list[Question], texts: list[str], language: str, *, single: bool
-    ) -> None:
-        try:
-            answers = await self._engine.ask(texts, language, single=single)
-            for question, answer in zip(batch, answers, strict=True):
-                self._settle(question, answer)
-        except Exception as error:
-            self.failure = BackendFailed(
-                f"{self._function}: the call of the model service failed inside the "
-                f"proxy ({type(error).__name__})"
-            )
-            raise
-        finally:
-            self.in_flight -= 1
-            self.wake()
-
-    def _settle(self, question: Question, answer: Answer) -> None:
-        question.text = None
+    def settle(self, question: Question, answer: Answer) -> None:
+        """See `Asker`."""
+        question.text = question.key = None
         if isinstance(answer, Sentiment):
             question.answer = answer
             question.is_answered = True
             return
         self._fail(question, answer)
+
+    def ask_again(self, question: Question) -> None:
+        """See `Asker`."""
+        question.is_alone = True
+        self._again.append(question)
+
+    def call_ended(self, call: Joinable, error: BaseException | None) -> None:
+        """See `Asker`."""
+        self._waits_for.discard(call)
+        again, self._again = self._again, []
+        for question in again:
+            self._add_to_batch(question)
+        for kind in {question.kind for question in again}:
+            if kind in self._open:
+                self._send(kind, is_last=True)
+        if error is not None:
+            self.failure = self.failure or BackendFailed(
+                f"{self._function}: the call of the model service failed inside the "
+                f"proxy ({type(error).__name__})"
+            )
+        self.wake()
 
     def _fail(self, question: Question, failure: Failure) -> None:
         message = (
@@ -219,7 +308,9 @@ class Evaluation:
             self._warn(ERRORS["BackendFailed"].errno, message)
 
     def cancel(self) -> None:
-        """Stop every call: nobody waits for the answers any more."""
+        """Wait for nothing any more: calls that nobody else waits for are ended."""
+        self._is_over = True
         self._open.clear()
-        for task in list(self._tasks):
-            task.cancel()
+        for call in list(self._waits_for):
+            call.leave(self)
+        self._waits_for.clear()

@@ -14,7 +14,7 @@ import uvloop
 from aurora_ml_proxy.config import ConfigError, Log, Settings
 from aurora_ml_proxy.server.admin import start_admin
 from aurora_ml_proxy.server.listener import Listener
-from aurora_ml_proxy.server.service import Service, new_service
+from aurora_ml_proxy.server.service import Service, new_service, open_cache
 from aurora_ml_proxy.server.tasks import TaskSet
 from aurora_ml_proxy.server.tls import new_key
 from aurora_ml_proxy.session.session import Session
@@ -27,7 +27,7 @@ _SWITCH_INTERVAL_S = 0.0005
 """Seconds that a thread keeps the interpreter while another wants it; Python's own 5 ms
 are what the event loop would wait at each of its turns while the local model's thread
 works. Measured with 300 emoji a text, a round trip of a byte: 3 ms, not 32."""
-_AT_START = ("listen.host", "listen.port", "listen.socket", "admin", "log")
+_AT_START = ("listen.host", "listen.port", "listen.socket", "cache", "admin", "log")
 """Settings that a reload does not change."""
 
 
@@ -69,9 +69,10 @@ async def _serve(settings: Settings, load_settings: Callable[[], Settings]) -> N
     tasks = TaskSet()
     key = new_key()
     answering: set[Session] = set()
+    cache = open_cache(settings, tasks.spawn)
 
     def new(settings: Settings) -> Service:
-        return new_service(settings, key, tasks.spawn, answering)
+        return new_service(settings, key, tasks.spawn, answering, cache)
 
     listener = Listener(new(settings), tasks)
     await listener.listen()
@@ -116,6 +117,8 @@ async def _serve(settings: Settings, load_settings: Callable[[], Settings]) -> N
     if admin is not None:
         await admin.cleanup()
     await listener.service.context.engine.close()
+    if cache is not None:
+        await cache.close()
     log.info("stopped")
 
 

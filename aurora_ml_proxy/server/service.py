@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aurora_ml_proxy.backends import Backend
-from aurora_ml_proxy.config import Settings
+from aurora_ml_proxy.config import ConfigError, Settings
+from aurora_ml_proxy.evaluate.cache import Cache
+from aurora_ml_proxy.evaluate.disk import Disk
 from aurora_ml_proxy.evaluate.engine import Engine
 from aurora_ml_proxy.evaluate.evaluation import Policy, Spawn
+from aurora_ml_proxy.evaluate.store import Store
+from aurora_ml_proxy.evaluate.stored import StoredAnswers
 from aurora_ml_proxy.functions import FUNCTIONS
 from aurora_ml_proxy.intercept.names import NameFilter
 from aurora_ml_proxy.server.dial import name_of, refuse_trusted_socket
@@ -41,11 +45,40 @@ def new_backend(settings: Settings) -> Backend:
     return Comprehend(settings.comprehend, concurrency=settings.sentiment.concurrency)
 
 
+def open_cache(settings: Settings, spawn: Spawn) -> Cache | None:
+    """What statements share; None when they shall share nothing. Raises: ConfigError."""
+    wanted = settings.cache
+    if not wanted.enabled:
+        return None
+    cache = Cache(wanted.memory_bytes, wanted.ttl_s)
+    store = open_store(settings)
+    if store is not None:
+        cache.stored = StoredAnswers(store, spawn, cache.forget_memory)
+    return cache
+
+
+def open_store(settings: Settings) -> Store | None:
+    """Where answers outlive the process, if the config says so. Raises: ConfigError."""
+    wanted = settings.cache
+    if wanted.path is not None:
+        return Disk(wanted.path, wanted.path_bytes, wanted.ttl_s)
+    if wanted.url is None:
+        return None
+    try:
+        from aurora_ml_proxy.evaluate.valkey import Valkey
+    except ImportError:
+        raise ConfigError(
+            "cache.url: it needs the package redis: pip install 'aurora-ml-proxy[valkey]'"
+        ) from None
+    return Valkey(wanted.url, wanted.ttl_s)
+
+
 def new_service(
     settings: Settings,
     key: rsa.RSAPrivateKey,
     spawn: Spawn,
     answering: set[Session],
+    cache: Cache | None = None,
 ) -> Service:
     """Build what new connections need. Raises: ConfigError.
 
@@ -53,6 +86,7 @@ def new_service(
         key: for the certificate made at start and for passwords in transit; the same
             for the whole life of the process.
         answering: shared by all services, for KILL reaches every session.
+        cache: shared by all services: answers outlive a reload.
     """
     refuse_trusted_socket(settings.upstream)
     client_tls = client_context(settings.listen, key)
@@ -67,7 +101,7 @@ def new_service(
             settings.upstream, client_tls=client_tls is not None, key=key
         ),
         context=Context(
-            engine=Engine(new_backend(settings), sentiment.concurrency),
+            engine=Engine(new_backend(settings), sentiment.concurrency, cache),
             policy=Policy(sentiment.long_text, sentiment.on_error == "null"),
             names=NameFilter(FUNCTIONS),
             spawn=spawn,

@@ -576,10 +576,12 @@ class Answerer:
         self._evaluation = None
         metrics.STATEMENTS.labels("ok" if outcome == "ok" else "failed").inc()
         log.info(
-            "ml statement digest=%s plan=%s rows=%d texts=%d calls=%d ms=%.1f outcome=%s",
+            "ml statement digest=%s plan=%s rows=%d cached=%d texts=%d calls=%d ms=%.1f "
+            "outcome=%s",
             digest,
             rule,
             rows,
+            evaluation.cached,
             evaluation.texts,
             evaluation.calls,
             (time.perf_counter() - started) * 1000,

@@ -19,7 +19,8 @@ from aurora_ml_proxy.errors import (
     UpstreamLost,
 )
 from aurora_ml_proxy.evaluate.arguments import read_batch_size, read_language
-from aurora_ml_proxy.evaluate.evaluation import Evaluation, Question
+from aurora_ml_proxy.evaluate.evaluation import Evaluation
+from aurora_ml_proxy.evaluate.question import Question
 from aurora_ml_proxy.functions import wrong_batch_size
 from aurora_ml_proxy.plan.inline import MISSING
 from aurora_ml_proxy.plan.plan import Asked, Harvest, Inline, Query

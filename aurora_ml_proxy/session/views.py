@@ -15,7 +15,8 @@ from aurora_ml_proxy.errors import (
     UnsupportedStatement,
 )
 from aurora_ml_proxy.evaluate.arguments import read_language
-from aurora_ml_proxy.evaluate.evaluation import Evaluation, Question
+from aurora_ml_proxy.evaluate.evaluation import Evaluation
+from aurora_ml_proxy.evaluate.question import Question
 from aurora_ml_proxy.functions import MAX_BATCH_SIZE, Sentiment
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.views import ViewDefinition, Viewed

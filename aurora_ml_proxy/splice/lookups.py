@@ -8,7 +8,7 @@ texts is measured in docs/lookup-forms.md.
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from aurora_ml_proxy.functions import ResultType, Sentiment
+from aurora_ml_proxy.functions import LABELS, ResultType, Sentiment
 from aurora_ml_proxy.plan.inline import MISSING
 from aurora_ml_proxy.plan.plan import Inline, InlineCall
 from aurora_ml_proxy.plan.template import Lenient, Template, Unknown
@@ -118,11 +118,9 @@ def _listed(numbers: Iterable[int]) -> bytes:
     return b",".join(b"%d" % number for number in numbers)
 
 
-_LABELS = ("POSITIVE", "NEGATIVE", "NEUTRAL", "MIXED")
-
 _CHOICES = b",".join(
     b"_utf8mb4 X'%b'" % text.encode().hex().upper().encode()
-    for text in (*_LABELS, "\u00e9")
+    for text in (*LABELS, "\u00e9")
 )
 """What ELT chooses from. The last is never chosen: of ASCII letters alone the servers
 would convert what they refuse a function's result."""
@@ -147,7 +145,7 @@ def _labels(
 
 
 def _choice(answer: Sentiment | None) -> int:
-    return 0 if answer is None else 1 + _LABELS.index(answer.label)
+    return 0 if answer is None else 1 + LABELS.index(answer.label)
 
 
 def _scores(

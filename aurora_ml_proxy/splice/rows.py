@@ -12,7 +12,7 @@ from enum import Enum
 
 from aurora_ml_proxy.errors import MalformedPacket, ProxyError
 from aurora_ml_proxy.evaluate.arguments import read_batch_size, read_language
-from aurora_ml_proxy.evaluate.evaluation import NULL, Question
+from aurora_ml_proxy.evaluate.question import NULL, Question
 from aurora_ml_proxy.functions import ResultType, wrong_batch_size
 from aurora_ml_proxy.plan.plan import Splice, SplicedCall
 from aurora_ml_proxy.protocol.packets import (

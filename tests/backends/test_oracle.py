@@ -3,13 +3,12 @@
 from collections import Counter
 
 from aurora_ml_proxy.backends.oracle import (
-    LABELS,
     expected,
     sql_confidence,
     sql_functions,
     sql_label,
 )
-from aurora_ml_proxy.functions import FUNCTIONS, Sentiment
+from aurora_ml_proxy.functions import FUNCTIONS, LABELS, Sentiment
 
 
 def test_known_texts_have_known_answers():

@@ -1,16 +1,23 @@
+import asyncio
+
 import pytest
 from support.playbook import FakeBackend, Spawner, settle
+from support.stores import FakeStore, Pauses
 
+from aurora_ml_proxy import metrics
 from aurora_ml_proxy.errors import BackendFailed, TextNotUtf8, TextTooLong
 from aurora_ml_proxy.evaluate import evaluation as module
+from aurora_ml_proxy.evaluate import stored as stored_module
+from aurora_ml_proxy.evaluate.cache import Cache
 from aurora_ml_proxy.evaluate.engine import Engine
 from aurora_ml_proxy.evaluate.evaluation import (
     MAX_WARNINGS,
-    NULL,
     Evaluation,
     Policy,
     StatementWarning,
 )
+from aurora_ml_proxy.evaluate.question import NULL
+from aurora_ml_proxy.evaluate.stored import StoredAnswers
 from aurora_ml_proxy.functions import Failure, Sentiment
 
 NEUTRAL = Sentiment("NEUTRAL", 0.5)
@@ -274,3 +281,416 @@ async def test_a_mistake_inside_the_proxy_fails_the_statement_and_is_raised():
     assert "secret" not in bench.evaluation.failure.message
     assert [type(failure) for failure in bench.spawn.failures] == [RuntimeError]
     assert bench.evaluation.in_flight == 0 and bench.woken == 1
+
+
+# With a cache.
+
+
+class Shared:
+    """Statements of several connections, with one cache."""
+
+    def __init__(self, concurrency: int = 4, store: FakeStore | None = None) -> None:
+        self.backend, self.spawn, self.store = FakeBackend(), Spawner(), store
+        self.pauses = Pauses()
+        self.cache = Cache(1 << 20, 3600)
+        if store is not None:
+            self.cache.stored = StoredAnswers(
+                store, self.spawn, self.cache.forget_memory, sleep=self.pauses
+            )
+        self.engine = Engine(self.backend, concurrency, self.cache)
+
+    def statement(self, policy: Policy | None = None) -> Bench:
+        bench = Bench.__new__(Bench)
+        bench.backend, bench.spawn, bench.woken = self.backend, self.spawn, 0
+        bench.evaluation = Evaluation(
+            self.engine, policy or Policy(), "f", self.spawn, bench._wake
+        )
+        return bench
+
+    @property
+    def all_texts(self) -> list[str]:
+        return [text for texts, _, _ in self.backend.calls for text in texts]
+
+
+def numbers(first: int, behind: int) -> list[bytes]:
+    return [b"%d" % n for n in range(first, behind)]
+
+
+async def until_idle(statement: Bench) -> None:
+    changed = asyncio.Event()
+    statement.evaluation.wake = changed.set
+    while statement.evaluation.in_flight:
+        await changed.wait()
+        changed.clear()
+
+
+def are_answered(questions) -> bool:
+    return all(q.is_answered and q.answer == NEUTRAL for q in questions)
+
+
+async def test_the_answers_to_one_statement_serve_the_next_at_once():
+    shared = Shared()
+    first = shared.statement()
+    first.ask(*numbers(0, 60))
+    await first.finish()
+    shared.backend.gate.clear()  # nobody is asked, and no place is waited for
+    second = shared.statement()
+    questions = second.ask(*numbers(0, 60))
+    assert are_answered(questions) and not second.evaluation.in_flight
+    assert (second.evaluation.cached, second.evaluation.texts) == (60, 0)
+    assert second.evaluation.calls == 0
+    assert len(shared.all_texts) == 60
+
+
+async def test_a_hit_waits_for_no_place():
+    shared = Shared(concurrency=1)
+    first = shared.statement()
+    first.ask(b"a")
+    await first.finish()
+    shared.backend.gate.clear()
+    busy = shared.statement()
+    busy.ask(b"b")
+    await busy.finish()
+    assert busy.evaluation.in_flight == 1
+    assert are_answered(shared.statement().ask(b"a"))
+    busy.evaluation.cancel()
+    await settle()
+
+
+async def test_languages_share_nothing_and_batch_sizes_do():
+    shared = Shared()
+    first = shared.statement()
+    first.ask(b"a", language="en")
+    await first.finish()
+    second = shared.statement()
+    [same] = second.ask(b"a", language="en", size=1)
+    [other] = second.ask(b"a", language="de")
+    assert same.is_answered and not other.is_answered
+    await second.finish()
+    assert shared.backend.calls == [(["a"], "en", False), (["a"], "de", False)]
+
+
+async def test_statements_at_one_time_share_the_call_under_way():
+    shared = Shared()
+    shared.backend.gate.clear()
+    statements = [shared.statement() for _ in range(50)]
+    for statement in statements:
+        statement.questions = statement.ask(*numbers(0, 60))
+        statement.evaluation.flush()
+    await settle()
+    assert len(shared.backend.calls) == 3
+    shared.backend.gate.set()
+    await settle()
+    assert sorted(shared.all_texts) == sorted(map(str, range(60)))
+    assert all(are_answered(s.questions) for s in statements)
+    assert all(not s.evaluation.in_flight and s.woken for s in statements)
+    assert sum(s.evaluation.texts for s in statements) == 60
+    assert sum(s.evaluation.cached for s in statements) == 49 * 60
+    assert len(shared.engine.flights) == 0
+
+
+async def test_nobody_joins_a_batch_that_is_not_sent():
+    """Whose statement it is may read on for hours."""
+    shared = Shared()
+    slow, fast = shared.statement(), shared.statement()
+    [of_slow] = slow.ask(b"a")
+    [of_fast] = fast.ask(b"a")
+    await fast.finish()
+    assert are_answered([of_fast]) and shared.all_texts == ["a"]
+    assert not of_slow.is_answered
+    # And when its turn comes, the answer is there.
+    await slow.finish()
+    assert are_answered([of_slow]) and shared.all_texts == ["a"]
+    assert slow.evaluation.calls == 0 and slow.woken == 0
+
+
+async def test_a_batch_that_shrinks_as_others_answer_it_fills_up_again():
+    shared = Shared()
+    first, second = shared.statement(), shared.statement()
+    first.ask(*numbers(0, 24))
+    second.ask(*numbers(0, 20))
+    await second.finish()
+    shared.backend.calls.clear()
+    first.ask(*numbers(24, 45))  # one makes it full: twenty of it are known by then
+    await settle()
+    assert [len(texts) for texts, _, _ in shared.backend.calls] == [25]
+    await first.finish()
+    assert sorted(shared.all_texts, key=int) == [str(n) for n in range(20, 45)]
+
+
+async def test_a_cancelled_statement_leaves_the_others_their_call():
+    shared = Shared(concurrency=1)
+    shared.backend.gate.clear()
+    first, second = shared.statement(), shared.statement()
+    first.ask(*numbers(0, 60))
+    questions = second.ask(*numbers(10, 30))
+    first.evaluation.flush()
+    second.evaluation.flush()
+    await settle()
+    first.evaluation.cancel()
+    await settle()
+    assert first.evaluation.in_flight == 0
+    shared.backend.gate.set()
+    await settle()
+    assert are_answered(questions)
+    # The call under way was paid for; of the next one, only what is wanted is asked.
+    assert shared.all_texts[:25] == [str(n) for n in range(25)]
+    assert sorted(shared.all_texts[25:]) == [str(n) for n in range(25, 30)]
+    assert len(shared.engine.flights) == 0 and not shared.spawn.failures
+
+
+async def test_with_everybody_cancelled_every_call_ends():
+    shared = Shared(concurrency=1)
+    shared.backend.gate.clear()
+    statements = [shared.statement() for _ in range(3)]
+    for statement in statements:
+        statement.ask(*numbers(0, 60))
+        statement.evaluation.flush()
+    await settle()
+    for statement in statements:
+        statement.evaluation.cancel()
+    await settle()
+    assert shared.backend.cancelled == 1 and not shared.spawn.tasks
+    assert len(shared.engine.flights) == 0
+
+
+async def test_who_has_joined_takes_a_failure_by_its_own_policy():
+    shared = Shared()
+    shared.backend.replies["a"] = Failure("X", "no")
+    shared.backend.gate.clear()
+    strict, lenient = shared.statement(), shared.statement(Policy(null_on_error=True))
+    strict.ask(b"a", b"b")
+    questions = lenient.ask(b"a", b"b")
+    strict.evaluation.flush()
+    lenient.evaluation.flush()
+    shared.backend.gate.set()
+    await settle()
+    assert isinstance(strict.evaluation.failure, BackendFailed)
+    assert lenient.evaluation.failure is None
+    assert [q.answer for q in questions] == [None, NEUTRAL]
+    assert lenient.evaluation.warning_count == 1
+    # A failure is no answer: it is asked again.
+    again = shared.statement()
+    del shared.backend.replies["a"]
+    questions = again.ask(b"a", b"b")
+    await again.finish()
+    assert are_answered(questions) and shared.all_texts == ["a", "b", "a"]
+
+
+class Poisoned(FakeBackend):
+    """One bad text, and the whole call is refused."""
+
+    async def detect_sentiment(self, texts, language, *, single):
+        answers = await super().detect_sentiment(texts, language, single=single)
+        if "bad" in texts:
+            return [Failure("InvalidRequestException", "bad text")] * len(texts)
+        return answers
+
+
+@pytest.mark.parametrize("size", [25, 3])
+async def test_anothers_bad_text_takes_no_answer_away(size):
+    shared = Shared(concurrency=1)
+    shared.backend = Poisoned()
+    shared.engine = Engine(shared.backend, 1, shared.cache)
+    shared.backend.gate.clear()
+    guilty, innocent = shared.statement(), shared.statement()
+    guilty.ask(b"bad", *numbers(0, 9))
+    guilty.evaluation.flush()
+    questions = innocent.ask(*numbers(0, 20), size=size)
+    innocent.evaluation.flush()
+    await settle()
+    shared.backend.gate.set()
+    for _ in range(4):
+        await settle()
+    assert guilty.evaluation.failure is not None
+    assert innocent.evaluation.failure is None and are_answered(questions)
+    assert not innocent.evaluation.in_flight
+    assert all(len(texts) <= size for texts, _, _ in shared.backend.calls[1:])
+
+
+async def test_who_asks_again_takes_the_next_failure_for_its_own():
+    shared = Shared(concurrency=1)
+    shared.backend.replies = {str(n): Failure("AccessDenied", "no") for n in range(5)}
+    shared.backend.gate.clear()
+    first, second, third = (shared.statement() for _ in range(3))
+    for statement in (first, second, third):
+        statement.ask(*numbers(0, 5))
+        statement.evaluation.flush()
+    shared.backend.gate.set()
+    for _ in range(4):
+        await settle()
+    for statement in (first, second, third):
+        assert isinstance(statement.evaluation.failure, BackendFailed)
+        assert not statement.evaluation.in_flight
+    assert len(shared.backend.calls) == 3 and len(shared.engine.flights) == 0
+
+
+async def test_a_session_may_do_without_the_cache():
+    shared = Shared()
+    off = Policy(uses_cache=False)
+    for _ in range(2):
+        statement = shared.statement(off)
+        statement.ask(b"a")
+        await statement.finish()
+    assert shared.all_texts == ["a", "a"] and shared.cache.entries == 0
+    shared.backend.gate.clear()
+    for policy in (off, Policy(), off):
+        statement = shared.statement(policy)
+        statement.ask(b"a")
+        statement.evaluation.flush()
+    await settle()
+    assert len(shared.backend.calls) == 2 + 3  # and nobody joins them
+    shared.backend.gate.set()
+    await settle()
+
+
+async def test_without_a_cache_statements_share_nothing():
+    bench = Bench()
+    assert bench.evaluation._engine.cache is None
+    other = Evaluation(bench.evaluation._engine, Policy(), "f", bench.spawn, lambda: None)
+    bench.ask(b"a")
+    other.ask(b"a", "en", 25)
+    bench.evaluation.flush()
+    other.flush()
+    await settle()
+    assert bench.texts == [["a"], ["a"]]
+
+
+async def test_long_texts_are_known_by_what_is_asked():
+    shared = Shared()
+    policy = Policy(long_text="truncate")
+    first = shared.statement(policy)
+    first.ask(b"x" * 6_000, b"x" * 7_000)
+    await first.finish()
+    assert shared.all_texts == ["x" * 5_000]
+    assert are_answered(shared.statement(policy).ask(b"x" * 8_000, b"x" * 5_000))
+
+
+async def test_the_store_is_asked_before_the_service():
+    store = FakeStore()
+    first = Shared(store=store)
+    statement = first.statement()
+    statement.ask(*numbers(0, 40))
+    await statement.finish()
+    assert len(store.records) == 40
+    # Another process.
+    second = Shared(store=store)
+    statement = second.statement()
+    questions = statement.ask(*numbers(10, 70))
+    assert statement.evaluation.in_flight == 1 and not statement.evaluation.is_saturated
+    await statement.finish()
+    assert are_answered(questions)
+    assert sorted(second.all_texts, key=int) == [str(n) for n in range(40, 70)]
+    assert [len(t) for t, _, _ in second.backend.calls] == [25, 5]
+    assert [len(keys) for keys in store.reads[-1:]] == [60]  # in one look
+    assert (statement.evaluation.cached, statement.evaluation.texts) == (30, 30)
+
+
+async def test_what_is_flushed_while_it_is_looked_up_is_sent_afterwards():
+    store = FakeStore()
+    shared = Shared(store=store)
+    store.gate.clear()
+    statement = shared.statement()
+    questions = statement.ask(*numbers(0, 30))
+    statement.evaluation.flush()
+    await settle()
+    assert not shared.backend.calls and statement.evaluation.in_flight
+    store.gate.set()
+    await settle()
+    assert are_answered(questions) and statement.woken
+    assert [len(t) for t, _, _ in shared.backend.calls] == [25, 5]
+
+
+async def test_what_is_not_flushed_waits_for_its_batch_to_fill():
+    shared = Shared(store=FakeStore())
+    statement = shared.statement()
+    statement.ask(*numbers(0, 30))
+    await settle()
+    assert [len(t) for t, _, _ in shared.backend.calls] == [25]
+    statement.ask(*numbers(30, 50))
+    await settle()
+    assert [len(t) for t, _, _ in shared.backend.calls] == [25, 25]
+    statement.evaluation.cancel()
+
+
+@pytest.mark.parametrize("how", ["fails", "stalls"])
+async def test_a_dead_store_costs_a_statement_its_patience_once(how):
+    store = FakeStore()
+    shared = Shared(store=store)
+    if how == "fails":
+        store.fails = "gone"
+    else:
+        store.gate.clear()
+    statement = shared.statement()
+    questions = statement.ask(*numbers(0, 30))
+    statement.evaluation.flush()
+    async with asyncio.timeout(20 * store.patience_s):
+        await until_idle(statement)
+    assert are_answered(questions) and statement.evaluation.failure is None
+    reads = len(store.reads)
+    statement = shared.statement()
+    questions = statement.ask(*numbers(30, 60))
+    await statement.finish()
+    assert are_answered(questions) and len(store.reads) == reads
+    store.gate.set()
+
+
+async def test_a_statement_that_is_over_does_nothing_with_what_it_looked_up():
+    store = FakeStore()
+    shared = Shared(store=store)
+    store.gate.clear()
+    statement = shared.statement()
+    statement.ask(*numbers(0, 30))
+    await settle()
+    statement.evaluation.cancel()
+    store.gate.set()
+    await settle()
+    assert not shared.backend.calls and not shared.spawn.tasks
+
+
+async def test_a_statement_sees_that_another_process_has_forgotten_all(monkeypatch):
+    monkeypatch.setattr(stored_module, "WATCH_EVERY_S", 0.0)
+    store = FakeStore()
+    shared = Shared(store=store)
+    statement = shared.statement()
+    statement.ask(b"a")
+    await statement.finish()
+    await store.forget_all()
+    shared.statement()  # notices, in the background
+    await settle()
+    statement = shared.statement()
+    statement.ask(b"a")
+    await statement.finish()
+    assert shared.all_texts == ["a", "a"]
+
+
+async def test_what_is_counted_adds_up():
+    names = ("hits_total", "misses_total", "joins_total")
+
+    def counted() -> list[float]:
+        read = metrics.REGISTRY.get_sample_value
+        prefix = "aurora_ml_proxy_cache_"
+        return [
+            sum(
+                read(prefix + name, labels) or 0
+                for labels in ({"place": "memory"}, {"place": "fake"}, {})
+            )
+            for name in names
+        ]
+
+    store = FakeStore()
+    shared, before = Shared(store=store), counted()
+    asked = 0
+    for first, behind in [(0, 60), (30, 90), (0, 10), (80, 200)]:
+        for _ in range(2):
+            statement = shared.statement()
+            statement.ask(*numbers(first, behind))
+            statement.evaluation.flush()
+            asked += behind - first
+        await settle()
+        shared.cache.forget_memory()
+    after = counted()
+    hits, misses, joins = (b - a for a, b in zip(before, after, strict=True))
+    assert hits + misses + joins == asked
+    assert misses == len(shared.all_texts) == len(set(shared.all_texts)) == 200
+    assert joins > 0 and hits > 0

@@ -138,6 +138,8 @@ class FakeBackend:
     """A model service in memory: it counts, and answers when `gate` is open."""
 
     name = "fake"
+    identity = ("fake",)
+    is_instant = False
 
     def __init__(self) -> None:
         self.calls: list[tuple[list[str], str, bool]] = []
