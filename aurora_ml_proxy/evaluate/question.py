@@ -26,7 +26,7 @@ class Question:
         self.is_answered = text is None
         self.answer: Sentiment | None = None
         """None is SQL's NULL."""
-        self.cells: tuple[bytes, bytes] | None = None
+        self.cells: tuple[bytes | None, bytes | None] | None = None
         """For the splicer: the answer as it stands in rows."""
 
 

@@ -27,6 +27,17 @@ class Dialect:
         )
 
 
+_CASTS_AS_DOUBLE = 80017
+"""The MySQL that has CAST(… AS DOUBLE) first."""
+
+
+def as_double(number: bytes, dialect: Dialect) -> bytes:
+    """A number as an expression of the width of a function's DOUBLE."""
+    if dialect.is_mariadb or dialect.version >= _CASTS_AS_DOUBLE:
+        return b"CAST(%b AS DOUBLE) " % number
+    return b"(%b+0e0) " % number
+
+
 _MODE_MATTERS = re.compile(rb"[\\\"\x80-\xff]")
 
 

@@ -9,15 +9,19 @@ Source: MySQL manual, "Prepared Statements"; MariaDB Knowledge Base, "EXECUTE IM
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from unicodedata import combining, normalize
 
-from aurora_ml_proxy.errors import ProxyError, UnsupportedStatement
+from aurora_ml_proxy.errors import (
+    ProxyError,
+    UnsupportedPrepare,
+    UnsupportedStatement,
+)
 from aurora_ml_proxy.functions import FUNCTIONS, Function, ResultType
 from aurora_ml_proxy.plan.blocks import read_blocks
 from aurora_ml_proxy.plan.calls import Call, find_calls
 from aurora_ml_proxy.plan.conditions import has_call, volatile_word
-from aurora_ml_proxy.plan.dialect import Dialect
+from aurora_ml_proxy.plan.dialect import Dialect, as_double
 from aurora_ml_proxy.plan.inline import MISSING
 from aurora_ml_proxy.plan.names import (
     PARAMETER,
@@ -189,12 +193,11 @@ def plan_text(
     """How to answer a text that is prepared; None when it calls none of ours.
 
     Args:
-        text: in UTF-8; so are the texts of the plan.
+        text: in the dialect's character set; so are the texts of the plan.
     Raises: ProxyError for a call that cannot be answered.
     """
     if PARAMETER.search(text):
         return None
-    dialect = replace(dialect, charset="utf8mb4")
     try:
         statement = read_statement(text, dialect)
         calls = find_calls(statement, functions)
@@ -206,7 +209,7 @@ def plan_text(
         return None
     name = calls[0].function.name
     if isinstance(plan, ViewDefinition):
-        raise UnsupportedStatement(
+        raise UnsupportedPrepare(
             f"{name}: a view that calls it cannot be defined by a prepared statement; "
             "send CREATE VIEW itself"
         )
@@ -215,7 +218,7 @@ def plan_text(
             f"{name}: in a prepared statement with FOUND_ROWS() or its like, which tells "
             "of the statement before; read that first, into a variable"
         )
-    shadows = tuple(_Shadow(statement, calls, delay).text() for delay in _DELAYS)
+    shadows = tuple(_Shadow(statement, calls, delay, dialect).text() for delay in _DELAYS)
     return PreparedText(plan, count, shadows, name)
 
 
@@ -242,13 +245,17 @@ def _marked(text: bytes, dialect: Dialect) -> tuple[bytes, int]:
     return b"".join((*parts, text[pos:])), count
 
 
+_TOUCHING = re.compile(PARAMETER.pattern + rb"(?=[\w$\x80-\xff])")
+"""In front of what may be an identifier a server takes no `?` for a parameter."""
+
+
 def bound(sql: bytes) -> tuple[bytes, list[int]]:
     """What `plan_text` marked as parameters again, and which ones in their order.
 
     A plan may mention a parameter several times, or in another order.
     """
     order = [int(number) for number in PARAMETER.findall(sql)]
-    return PARAMETER.sub(b"? ", sql), order
+    return PARAMETER.sub(b"?", _TOUCHING.sub(rb"\g<0> ", sql)), order
 
 
 def literal(text: bytes, dialect: Dialect) -> bytes | None:
@@ -282,10 +289,17 @@ _LABEL = b"_utf8mb4 X'%b'" % ("é" * 8).encode().hex().encode()
 class _Shadow:
     """A text with an expression in place of each call that overflows."""
 
-    def __init__(self, statement: Statement, calls: Sequence[Call], delay: bytes) -> None:
+    def __init__(
+        self,
+        statement: Statement,
+        calls: Sequence[Call],
+        delay: bytes,
+        dialect: Dialect,
+    ) -> None:
         self._statement = statement
         self._calls = calls
         self._delay = delay
+        self._dialect = dialect
 
     def text(self) -> bytes:
         statement, calls = self._statement, self._calls
@@ -310,9 +324,10 @@ class _Shadow:
         call = self._calls[index]
         lengths = [b"LENGTH(%b)" % self._argument(span) for span in call.arguments]
         failing = b"EXP(%d+%b+%b)" % (MISSING, b"+".join(lengths), self._delay)
+        # No space in front: behind two dashes it would start a comment.
         if call.function.result is ResultType.SCORE:
-            return b" %b " % failing
-        return b" CASE %b WHEN 1 THEN %b END " % (failing, _LABEL)
+            return as_double(failing, self._dialect)
+        return b"CASE %b WHEN 1 THEN %b END " % (failing, _LABEL)
 
     def _argument(self, span: Span) -> bytes:
         return b"".join(

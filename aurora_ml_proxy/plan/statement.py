@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from aurora_ml_proxy.errors import UnsupportedPrepare
 from aurora_ml_proxy.functions import FUNCTIONS, Function
 from aurora_ml_proxy.plan.calls import find_calls
 from aurora_ml_proxy.plan.dialect import Dialect
@@ -50,22 +49,3 @@ def plan_statement(
         except NotSpliceable:
             pass
     return inline(statement, calls, kinds, dialect)
-
-
-def refuse_prepare(
-    sql: bytes, dialect: Dialect, functions: Mapping[str, Function] = FUNCTIONS
-) -> None:
-    """Refuse a server-side prepared statement that calls one of ours.
-
-    Raises: UnsupportedPrepare, at which drivers prepare on their own side.
-    """
-    try:
-        calls = find_calls(read_statement(sql, dialect), functions)
-    except Unreadable:
-        return
-    if calls:
-        raise UnsupportedPrepare(
-            f"{calls[0].function.name}: a call in a server-side prepared statement is "
-            "not supported yet; prepare on the client's side (most drivers have an "
-            "option for it)"
-        )

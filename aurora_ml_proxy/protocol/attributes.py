@@ -5,32 +5,11 @@ Source: MySQL manual, "COM_QUERY"; with CLIENT_QUERY_ATTRIBUTES the payload is
 """
 
 from aurora_ml_proxy.errors import MalformedPacket
+from aurora_ml_proxy.protocol.binary import end_of_value, is_null
 from aurora_ml_proxy.protocol.packets import read_lenenc, read_lenenc_bytes
-from aurora_ml_proxy.protocol.vocabulary import (
-    CLIENT_QUERY_ATTRIBUTES,
-    Capabilities,
-    ColumnType,
-)
+from aurora_ml_proxy.protocol.vocabulary import CLIENT_QUERY_ATTRIBUTES, Capabilities
 
 NO_ATTRIBUTES = b"\x00\x01"
-
-_FIXED_BYTES = {
-    ColumnType.NULL: 0,
-    ColumnType.TINY: 1,
-    ColumnType.BOOL: 1,
-    ColumnType.SHORT: 2,
-    ColumnType.YEAR: 2,
-    ColumnType.LONG: 4,
-    ColumnType.INT24: 4,
-    ColumnType.FLOAT: 4,
-    ColumnType.LONGLONG: 8,
-    ColumnType.DOUBLE: 8,
-}
-"""Bytes of a binary value; times and dates have a length byte, the rest are lenenc."""
-
-_LENGTH_BYTE = frozenset(
-    (ColumnType.DATE, ColumnType.DATETIME, ColumnType.TIMESTAMP, ColumnType.TIME)
-)
 
 
 def split_attributes(payload: bytes, capabilities: Capabilities) -> tuple[bytes, bytes]:
@@ -42,7 +21,7 @@ def split_attributes(payload: bytes, capabilities: Capabilities) -> tuple[bytes,
         return b"", payload
     try:
         end = _end_of_attributes(payload)
-    except (IndexError, ValueError):  # ValueError: a type that there is not
+    except IndexError:
         raise MalformedPacket("the query attributes make no sense") from None
     if end > len(payload):
         raise MalformedPacket("the query attributes are cut off")
@@ -61,12 +40,6 @@ def _end_of_attributes(payload: bytes) -> int:
         types.append(payload[pos])
         _, pos = read_lenenc_bytes(payload, pos + 2)
     for i, kind in enumerate(types):
-        if nulls[i // 8] >> i % 8 & 1:
-            continue
-        if (size := _FIXED_BYTES.get(ColumnType(kind))) is not None:
-            pos += size
-        elif kind in _LENGTH_BYTE:
-            pos += 1 + payload[pos]
-        else:
-            _, pos = read_lenenc_bytes(payload, pos)
+        if not is_null(nulls, i):
+            pos = end_of_value(kind, payload, pos)
     return pos

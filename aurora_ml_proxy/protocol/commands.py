@@ -4,15 +4,34 @@ A command that the proxy must look into comes out whole; of every other one only
 first bytes are awaited, and the rest passes in pieces as it arrives.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 
-from aurora_ml_proxy.protocol.vocabulary import MAX_PAYLOAD, Commands
+from aurora_ml_proxy.protocol.vocabulary import (
+    COM_STMT_BULK_EXECUTE,
+    MAX_PAYLOAD,
+    Commands,
+)
 
 LOOKED_INTO = frozenset((Commands.COM_QUERY, Commands.COM_STMT_PREPARE))
 """The commands that hold a statement."""
 
 TAKEN_WHOLE = frozenset((Commands.COM_CHANGE_USER, Commands.COM_SET_OPTION))
 """Other commands of which more than the first bytes is read."""
+
+OF_A_STATEMENT = frozenset(
+    (
+        Commands.COM_STMT_EXECUTE,
+        Commands.COM_STMT_SEND_LONG_DATA,
+        Commands.COM_STMT_CLOSE,
+        Commands.COM_STMT_RESET,
+        Commands.COM_STMT_FETCH,
+        COM_STMT_BULK_EXECUTE,
+    )
+)
+"""The commands that start with a statement id."""
+
+_ID_BYTES = 4
 
 MAX_STATEMENT_BYTES = 64 << 20
 """A larger statement is passed on in pieces and unread, so that a client cannot make the
@@ -33,11 +52,22 @@ class Piece:
     statement: bytes | None = None
     """The payload behind the command byte, when the command is looked into and whole."""
 
+    @property
+    def is_of_statement(self) -> bool:
+        """Whether this is a whole command on a statement that is watched."""
+        return self.statement is not None and self.command in OF_A_STATEMENT
+
 
 class CommandSplitter:
-    """Bytes in, pieces out, however the stream is cut."""
+    """Bytes in, pieces out, however the stream is cut.
 
-    def __init__(self) -> None:
+    Args:
+        watched: statement ids; a command that starts with one comes out whole. The set
+            may change as long as the splitter lives.
+    """
+
+    def __init__(self, watched: Set[int] = frozenset()) -> None:
+        self._watched = watched
         self._buffer = bytearray()
         self._rest_of_packet = 0
         self._continues = False
@@ -89,6 +119,11 @@ class CommandSplitter:
         command = buffer[4]
         if command in LOOKED_INTO:
             return self._next_statement(command)
+        if self._watched and command in OF_A_STATEMENT and length > _ID_BYTES:
+            if len(buffer) < 5 + _ID_BYTES:
+                return None
+            if int.from_bytes(buffer[5 : 5 + _ID_BYTES], "little") in self._watched:
+                return self._next_statement(command)
         if command in TAKEN_WHOLE and len(buffer) < 4 + length:
             return None
         self._continues = length == MAX_PAYLOAD

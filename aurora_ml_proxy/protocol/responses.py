@@ -104,6 +104,8 @@ class ResponseFollower:
         """The server status of the last OK or EOF."""
         self.wants_file = False
         """The upstream asked for LOCAL INFILE data; the caller clears it."""
+        self.last_prepared: int | None = None
+        """The statement that MariaDB means by the id -1."""
         self.is_blind = False
         """The stream has no commands any more, or makes no sense: only pass bytes on."""
         self._outstanding: deque[Response] = deque()
@@ -220,6 +222,8 @@ class ResponseFollower:
         if first == _ERR and self._at != _At.ONE:
             if not (self._has_progress and payload[1:3] == _PROGRESS_ERRNO):
                 self.status &= ~_MORE_RESULTS
+                if self._at == _At.PREPARE:
+                    self.last_prepared = None
                 self._done()
             return
         _READERS[self._at](self, first, payload)
@@ -275,6 +279,7 @@ class ResponseFollower:
     def _read_prepare(self, first: int, payload: bytes) -> None:
         if len(payload) < 12:
             raise MalformedPacket("a response to COM_STMT_PREPARE is cut off")
+        self.last_prepared = int.from_bytes(payload[1:5], "little")
         columns = int.from_bytes(payload[5:7], "little")
         parameters = int.from_bytes(payload[7:9], "little")
         eofs = (bool(columns) + bool(parameters)) if self._sends_eof else 0

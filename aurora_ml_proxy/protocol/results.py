@@ -81,10 +81,16 @@ def read_column_count(payload: bytes, layout: Layout) -> tuple[int, bool]:
     return count, follows
 
 
-def write_column_count(count: int, payload: bytes) -> bytes:
-    """The column count packet with another count; its flag stays."""
+def write_column_count(
+    count: int, payload: bytes, *, with_definitions: bool = False
+) -> bytes:
+    """The column count packet with another count; its flag stays.
+
+    Args:
+        with_definitions: whether definitions follow although the flag says they don't.
+    """
     _, pos = read_lenenc(payload, 0)
-    return write_lenenc(count) + payload[pos:]
+    return write_lenenc(count) + (b"\1" if with_definitions else payload[pos:])
 
 
 @dataclass(frozen=True, slots=True)

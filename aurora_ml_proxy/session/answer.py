@@ -13,7 +13,6 @@ from aurora_ml_proxy.catalog import markers
 from aurora_ml_proxy.errors import (
     MalformedPacket,
     ProxyError,
-    UnsupportedPrepare,
     UnsupportedStatement,
     UpstreamLost,
 )
@@ -29,7 +28,7 @@ from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
 from aurora_ml_proxy.plan.plan import Inline, Plan, Splice
 from aurora_ml_proxy.plan.prepared import read_command
 from aurora_ml_proxy.plan.several import Several, may_be_several, read_several
-from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
+from aurora_ml_proxy.plan.statement import plan_statement
 from aurora_ml_proxy.plan.views import ViewDefinition, Viewed, read_viewed
 from aurora_ml_proxy.protocol.attributes import split_attributes
 from aurora_ml_proxy.protocol.commands import Piece
@@ -48,8 +47,9 @@ from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import InlineAnswer
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.prepared import Bound, PreparedStatements
-from aurora_ml_proxy.session.queries import Queries, QueryFailed, next_payload
+from aurora_ml_proxy.session.queries import Queries, QueryFailed
 from aurora_ml_proxy.session.several import SeveralAnswer
+from aurora_ml_proxy.session.statements import ServerStatements, SplicedCursor
 from aurora_ml_proxy.session.views import (
     DefinitionAnswer,
     ViewAnswer,
@@ -74,7 +74,6 @@ _QUERY = re.compile(rb"[\s(]*(?:SELECT|WITH|TABLE|VALUES)\b", re.IGNORECASE)
 """What gives rows and nothing else; behind a comment it is passed on as it is."""
 
 _COM_QUERY = bytes((Commands.COM_QUERY,))
-_COM_STMT_PREPARE = bytes((Commands.COM_STMT_PREPARE,))
 
 
 class _MarkerMet(Exception):
@@ -111,6 +110,9 @@ class Answerer:
         self._queries = Queries(upstream, layout)
         self.prepared = PreparedStatements(
             self._queries, upstream, client, layout, dialect=dialect
+        )
+        self.statements = ServerStatements(
+            self._queries, upstream, client, layout, dialect
         )
         self.takes_several = bool(layout.capabilities & CLIENT_MULTI_STATEMENTS)
         """Whether the upstream takes several statements in one packet."""
@@ -150,8 +152,7 @@ class Answerer:
                 read_now = b"" if self.prepared.is_prepare(sql) else sql
                 dialect = await self._ask_dialect(read_now, inbox)
             if piece.command == Commands.COM_STMT_PREPARE:
-                await self._refuse_prepare(sql, dialect, inbox)
-                return None
+                return await self._prepare(sql, dialect, seq, inbox)
         except UpstreamLost:
             raise
         except MalformedPacket:
@@ -194,11 +195,7 @@ class Answerer:
         else:
             plan = found
         try:
-            if isinstance(plan, Splice):
-                return await self._splice(
-                    plan, queries, attributes, seq, inbox, has_more=has_more
-                )
-            return await self._inline(
+            return await self._carry_out_plan(
                 plan, queries, attributes, seq, inbox, has_more=has_more
             )
         except _MarkerMet as met:
@@ -207,6 +204,30 @@ class Answerer:
             return await self._answer_viewed(
                 sql, dialect, attributes, seq, met.error.payload, inbox
             )
+
+    async def _carry_out_plan(
+        self,
+        plan: Plan,
+        queries: Queries,
+        attributes: bytes,
+        seq: int,
+        inbox: Inbox,
+        *,
+        has_more: bool = False,
+    ) -> Outcome | None:
+        """Answer a statement as planned.
+
+        Returns: None when the upstream could not parse it: let it judge the user's own
+            text, so that its message speaks of that.
+        Raises: _MarkerMet.
+        """
+        if isinstance(plan, Splice):
+            return await self._splice(
+                plan, queries, attributes, seq, inbox, has_more=has_more
+            )
+        return await self._inline(
+            plan, queries, attributes, seq, inbox, has_more=has_more
+        )
 
     async def _read(
         self,
@@ -453,19 +474,77 @@ class Answerer:
     def _send_error(self, error: ProxyError, seq: int) -> None:
         self._client.write(write_packet(write_error(error), seq))
 
-    async def _refuse_prepare(self, sql: bytes, dialect: Dialect, inbox: Inbox) -> None:
-        """Refuse what cannot be prepared, and let the upstream fail a PREPARE as well.
+    # Server-side prepared statements.
 
-        MariaDB's statement id -1 is the last one prepared: a client that sends PREPARE
-        and EXECUTE at once must not execute an older one. An empty PREPARE forgets it.
-        Raises: UnsupportedPrepare, UpstreamLost.
-        """
+    async def _prepare(
+        self, sql: bytes, dialect: Dialect, seq: int, inbox: Inbox
+    ) -> Outcome | None:
+        """Answer a COM_STMT_PREPARE; None when it holds no call."""
         try:
-            refuse_prepare(sql, dialect)
-        except UnsupportedPrepare:
-            self._upstream.write(write_packet(_COM_STMT_PREPARE, 0))
-            await next_payload(inbox)
+            return await self.statements.prepare(
+                sql, dialect, seq, inbox, self._found_rows
+            )
+        except (UpstreamLost, MalformedPacket):
             raise
+        except ProxyError as error:
+            return self._refuse(error, seq)
+
+    async def execute(
+        self,
+        piece: Piece,
+        statement_id: int,
+        inbox: Inbox,
+        next_transaction: bytes | None = None,
+    ) -> Outcome | None:
+        """Answer a COM_STMT_EXECUTE or COM_STMT_BULK_EXECUTE of a statement of ours.
+
+        Args, returns, raises: as `answer`.
+        """
+        assert piece.statement is not None and piece.command is not None
+        seq = packet_count(1 + len(piece.statement))
+        self._next_transaction = next_transaction
+        try:
+            found = await self.statements.execute(
+                statement_id, piece.command, piece.statement, inbox
+            )
+        except (UpstreamLost, MalformedPacket):
+            raise
+        except ProxyError as error:
+            return self._refuse(error, seq)
+        if found is None:
+            return None
+        self._found_rows = found.found_rows
+        try:
+            outcome = await self._carry_out_plan(
+                found.plan, found.queries, b"", seq, inbox
+            )
+        except _MarkerMet as met:
+            return self._refuse(_unprepared(met.error.payload), seq)
+        except QueryFailed as failure:
+            self._client.write(write_packet(failure.packet, seq))
+            return Outcome()
+        if outcome is None:
+            # The shadow would fail, with an error that is none of the user's.
+            return self._refuse(_unreadable(found.plan), seq)
+        return outcome
+
+    async def fetch(self, piece: Piece, cursor: SplicedCursor, inbox: Inbox) -> Outcome:
+        """Answer a COM_STMT_FETCH from a cursor whose rows are spliced.
+
+        Raises: UpstreamLost.
+        """
+        assert piece.statement is not None
+        head = bytes((Commands.COM_STMT_FETCH,))
+        head += cursor.statement_id.to_bytes(4, "little")
+        self._upstream.write(write_packet(head + piece.statement[4:], 0))
+        evaluation = self._evaluation = cursor.evaluation
+        evaluation.wake = inbox.wake
+        result = cursor.result.continued(evaluation.ask, 1)
+        try:
+            outcome = await self._splice_rows(result, "fetch", evaluation, inbox)
+        except _MarkerMet as met:
+            return self._refuse(_unprepared(met.error.payload), 1)
+        return outcome or Outcome()
 
     async def _ask_dialect(self, sql: bytes, inbox: Inbox) -> Dialect:
         """Ask the upstream how it reads this session's statements."""
@@ -500,23 +579,33 @@ class Answerer:
         Returns: None when the upstream could not parse the statement: let it judge the
             user's own text, so that its message speaks of that.
         """
-        started = time.perf_counter()
         evaluation = self._evaluate(plan.calls[0].function.name, inbox)
-        result = SplicedResult(
-            plan,
-            self._layout,
-            evaluation.ask,
-            seq,
+        spliced = partial(
+            SplicedResult,
+            *(plan, self._layout, evaluation.ask, seq),
             has_more=has_more,
             converts_numbers=self._dialect.is_mariadb,
         )
+        front = _COM_QUERY + attributes
+        try:
+            prepared = await queries.run(plan.statement, front, inbox)
+            result = spliced(prepared=prepared)
+        except QueryFailed as failure:
+            result = spliced()
+            result.feed([failure.packet])
+        outcome = await self._splice_rows(result, plan.digest, evaluation, inbox)
+        if outcome is not None and outcome.has_cursor:
+            queries.leave_cursor(result, evaluation)
+        return outcome
+
+    async def _splice_rows(
+        self, result: SplicedResult, digest: str, evaluation: Evaluation, inbox: Inbox
+    ) -> Outcome | None:
+        """Answer with a result that has begun; returns as `_splice`."""
+        started = time.perf_counter()
+        warned = evaluation.warning_count
         outcome = "ok"
         try:
-            try:
-                sql = await queries.bind(plan.statement, inbox, is_users=True)
-                queries.send(sql, _COM_QUERY + attributes)
-            except QueryFailed as failure:
-                result.feed([failure.packet])
             await self._stream(result, evaluation, inbox)
             if result.error is not None:
                 outcome = f"upstream error {error_number(result.error)}"
@@ -524,11 +613,11 @@ class Answerer:
                     if error_number(result.error) == ER_PARSE_ERROR:
                         return None
                     if markers.is_unanswered(result.error):
-                        raise _MarkerMet(Packet(result.error, seq))
+                        raise _MarkerMet(Packet(result.error, result.seq))
                 data = result.take_ready()
                 self._client.write(data + write_packet(result.error, result.seq))
             else:
-                self._client.write(result.finish(evaluation.warning_count))
+                self._client.write(result.finish(evaluation.warning_count - warned))
         except ProxyError as error:
             outcome = f"error {error.kind.errno}"
             if isinstance(error, UpstreamLost | MalformedPacket):
@@ -543,7 +632,7 @@ class Answerer:
             outcome = "client left"
             raise
         finally:
-            self._log("splice", plan.digest, outcome, result.rows, evaluation, started)
+            self._log("splice", digest, outcome, result.rows, evaluation, started)
         status = None
         if result.terminator is not None:
             status = read_status(result.terminator, self._layout)
@@ -615,9 +704,12 @@ class Answerer:
         answer.found_rows = self._found_rows
         answer.next_transaction = self._next_transaction
         front = _COM_QUERY + attributes
-        return await self._carry_out(
+        outcome = await self._carry_out(
             answer, "inline", plan.digest, evaluation, front, inbox
         )
+        if outcome is not None and outcome.has_cursor:
+            queries.leave_cursor()
+        return outcome
 
     async def _carry_out(
         self,
@@ -734,6 +826,20 @@ def _one_of_several(error: bytes) -> UnsupportedStatement:
     return UnsupportedStatement(
         f"{markers.function_of(error)}: one of several statements in a packet reads a "
         "view that calls it; send the statements one by one"
+    )
+
+
+def _unprepared(error: bytes) -> UnsupportedStatement:
+    return UnsupportedStatement(
+        f"{markers.function_of(error)}: a prepared statement that calls it by its name "
+        "reads a view that calls it too; send the statement as text"
+    )
+
+
+def _unreadable(plan: Plan) -> UnsupportedStatement:
+    return UnsupportedStatement(
+        f"{plan.calls[0].function.name}: the server cannot parse the prepared statement "
+        "with its answers in it; send the statement as text"
     )
 
 

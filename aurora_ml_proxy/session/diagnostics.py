@@ -23,6 +23,8 @@ from aurora_ml_proxy.protocol.vocabulary import ServerStatus
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
 
+_CURSOR_EXISTS = int(ServerStatus.SERVER_STATUS_CURSOR_EXISTS)
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -39,6 +41,11 @@ class Outcome:
     """The error was the proxy's: what the server has to show is of an older statement."""
     next_seq: int = 0
     """The sequence number of the next packet to the client, if one followed."""
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether rows wait in the server for COM_STMT_FETCH."""
+        return bool((self.status or 0) & _CURSOR_EXISTS)
 
 
 _SHOW = re.compile(

@@ -30,7 +30,6 @@ from aurora_ml_proxy.protocol.results import (
     Layout,
     error_number,
     is_error,
-    read_text_row,
     read_warnings,
 )
 from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES
@@ -166,7 +165,11 @@ class InlineAnswer:
             await self._restore(inbox)
             if await self._send(front, inbox):
                 return
-            if self._plan.writes_file or not self._plan.is_repeatable:
+            if (
+                self._plan.writes_file
+                or not self._plan.is_repeatable
+                or self._queries.may_leave_half
+            ):
                 raise self._give_up()  # it would find the file, or do it again
             if self._plan.changes_data:
                 await check_undoing(self._plan, self._function, self._queries, inbox)
@@ -212,7 +215,7 @@ class InlineAnswer:
         if self._depends_on_pending(query.sql):
             await self._settle(inbox)
         try:
-            await self._read(self._plan.harvests[index], query, inbox)
+            await self._read_all(self._plan.harvests[index], query, inbox)
         except QueryFailed as failure:
             errno = error_number(failure.packet)
             if errno in ENDS_STATEMENT:
@@ -235,7 +238,7 @@ class InlineAnswer:
                         return True
         return False
 
-    async def _read(self, harvest: Harvest, query: Query, inbox: Inbox) -> None:
+    async def _read_all(self, harvest: Harvest, query: Query, inbox: Inbox) -> None:
         sql = render(self._plan, query.sql, self._known, is_strict=False)
         limit = None
         if query.limit is not None:
@@ -244,8 +247,20 @@ class InlineAnswer:
         elif _ENDS_IN_LIMIT.search(sql) is None:
             sql += _NO_LIMIT
         await self._queries.check_length(sql, self._function, inbox)
-        self._queries.send(await self._queries.bind(sql, inbox))
-        definitions = await self._queries.read_definitions(inbox)
+        for execution in range(self._queries.times(sql)):
+            definitions = await self._queries.ask(sql, inbox, execution)
+            rows = await self._read(harvest, query, definitions, inbox)
+            if limit is not None and rows >= limit:
+                self._progress.is_prefix_done = False
+
+    async def _read(
+        self,
+        harvest: Harvest,
+        query: Query,
+        definitions: list[ColumnDefinition],
+        inbox: Inbox,
+    ) -> int:
+        """Ask about the texts in the rows that come; how many rows there were."""
         failure: ProxyError | None = None
         try:
             self._check_batch_sizes(harvest, query, definitions)
@@ -284,8 +299,7 @@ class InlineAnswer:
                 sips = await inbox.sip()
         if failure is not None:
             raise failure
-        if limit is not None and rows >= limit:
-            self._progress.is_prefix_done = False
+        return rows
 
     def _check_batch_sizes(
         self, harvest: Harvest, query: Query, definitions: list[ColumnDefinition]
@@ -299,7 +313,7 @@ class InlineAnswer:
                 raise wrong_batch_size(asked.function.name)
 
     def _ask(self, harvest: Harvest, query: Query, payload: bytes) -> None:
-        values = read_text_row(payload)[-query.width :]
+        values = self._queries.read_row(payload)[-query.width :]
         if not query.is_packed:
             for asked in harvest.asked:
                 self._ask_one(asked, values)
@@ -386,22 +400,22 @@ class InlineAnswer:
         await self._queries.check_length(sql, self._function, inbox)
         if self._evaluation.failure is not None:
             raise self._evaluation.failure  # KILL has met a question of ours
+        try:
+            prepared = await self._queries.run(sql, front, inbox)
+        except QueryFailed as failure:
+            if await self._is_missing(failure.packet, inbox):
+                self._has_failures = True
+                return False  # of constants, met while it is prepared
+            raise
         passed = PassedResult(
             self._layout,
             self._seq,
             plan.described,
             has_check=plan.has_check,
             has_more=self._has_more,
+            prepared=prepared,
         )
         held = self._held = HeldResult(passed, self._client)
-        try:
-            sql = await self._queries.bind(sql, inbox, is_users=True)
-        except QueryFailed as failure:
-            if await self._is_missing(failure.packet, inbox):
-                self._has_failures = True
-                return False  # of constants, met while it is prepared
-            raise
-        self._queries.send(sql, front)
         await held.receive(inbox)
         if passed.has_missing:
             if held.has_released:

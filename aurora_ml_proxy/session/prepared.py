@@ -9,7 +9,7 @@ parameter stays a parameter, of the type that the server gives it.
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aurora_ml_proxy.errors import ProxyError, UnsupportedStatement
 from aurora_ml_proxy.functions import FUNCTIONS
@@ -37,6 +37,7 @@ from aurora_ml_proxy.protocol.results import (
     read_status,
 )
 from aurora_ml_proxy.protocol.vocabulary import ServerStatus
+from aurora_ml_proxy.session.context import Asked, Context, ask_context
 from aurora_ml_proxy.session.diagnostics import Outcome
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import may_be_missing
@@ -71,19 +72,7 @@ _TEXT = b"@aurora_ml_text"
 _ER_PARSE_ERROR = 1064
 _ER_DATA_OUT_OF_RANGE = 1690
 
-_CONTEXT = (
-    b"CAST(FOUND_ROWS() AS BINARY),"
-    b"CAST(@@character_set_client AS BINARY),CAST(@@sql_mode AS BINARY),"
-    b"CAST(@@collation_connection AS BINARY),CAST(DATABASE() AS BINARY)"
-)
-"""What a text means depends on these, at the time when it is prepared."""
-
-_OF_A_TABLE = b" FROM information_schema.ENGINES LIMIT 1"
-"""A SELECT without a table does not clear the warnings of MariaDB."""
-
 _COUNT = b"SHOW SESSION STATUS LIKE 'Com_prepare_sql'"
-
-Context = tuple[bytes | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +207,12 @@ class PreparedStatements:
         if asked is None:
             self._prepares += 1
             return None
-        text, context = asked
+        text, context = asked.text, asked.context
         count = 0 if self._known else await self._count(inbox)
-        dialect = self._dialect_of(context)
+        dialect = context.dialect(self._dialect)
         if (again := as_text(command, dialect)) is not None:
-            text, _ = await self._ask(again, inbox) or (text, context)
+            asked = await self._ask(again, inbox)
+            text = text if asked is None else asked.text
         try:
             planned = await self._plan(text, dialect)
         except ProxyError:
@@ -265,7 +255,7 @@ class PreparedStatements:
             return None
         if not self._names.may_match(text):
             return None
-        return await planned(plan_text, text, dialect)
+        return await planned(plan_text, text, replace(dialect, charset="utf8mb4"))
 
     # EXECUTE.
 
@@ -277,7 +267,7 @@ class PreparedStatements:
         if len(command.using) != known.text.parameters:
             return None  # the shadow has the same number of parameters
         name = known.text.function
-        _, context = await self._ask(b"NULL", inbox) or (None, ())
+        asked = await self._ask(b"NULL", inbox)
         if self._is_unsure:
             await self._make_sure(inbox)
         if known.epoch != self._epoch:
@@ -286,12 +276,12 @@ class PreparedStatements:
                 "procedure, may have prepared another text under this name; PREPARE it "
                 "again"
             )
-        if context != known.context:
+        if asked is None or asked.context != known.context:
             raise UnsupportedStatement(
                 f"{name}: the statement was prepared under another default database, "
                 "sql_mode or character set than that of now; PREPARE it again"
             )
-        return self._bind(known.text, command, context)
+        return self._bind(known.text, command, known.context)
 
     async def _make_sure(self, inbox: Inbox) -> None:
         """Whether the server has executed no PREPARE but those that were seen."""
@@ -313,11 +303,10 @@ class PreparedStatements:
         asked = await self._ask(command.text, inbox)
         if asked is None:
             return None
-        text, context = asked
-        planned = await self._plan(text, self._dialect_of(context))
+        planned = await self._plan(asked.text, asked.context.dialect(self._dialect))
         if planned is None or len(command.using) != planned.parameters:
             return None
-        return self._bind(planned, command, context)
+        return self._bind(planned, command, asked.context)
 
     def _bind(self, text: PreparedText, command: Execute, context: Context) -> Bound:
         if command.is_volatile:
@@ -325,7 +314,7 @@ class PreparedStatements:
                 f"{text.function}: EXECUTE … USING a value that is not the same when it "
                 "is read twice; put it into a variable first"
             )
-        dialect = self._dialect_of(context)
+        dialect = context.dialect(self._dialect)
         return Bound(
             text.plan,
             BoundQueries(self, self._upstream, self._layout, command.using, dialect),
@@ -334,27 +323,11 @@ class PreparedStatements:
 
     # On the upstream.
 
-    async def _ask(
-        self, text: bytes, inbox: Inbox
-    ) -> tuple[bytes | None, Context] | None:
-        """A text in UTF-8 as the server evaluates it, and what it depends on.
-
-        Returns: None when the server fails it; it will fail the statement as well.
-        """
-        text = b"CAST(CONVERT(%b USING utf8mb4) AS BINARY)" % text
-        sql = b"SELECT %b,%b%b" % (text, _CONTEXT, _OF_A_TABLE)
-        try:
-            rows = await self._queries.rows(sql, inbox)
-        except QueryFailed:
-            return None
-        value, found_rows, *context = rows[0]
-        if self._found_rows is None:
-            self._found_rows = int(found_rows or b"0")
-        return value, tuple(context)
-
-    def _dialect_of(self, context: Context) -> Dialect:
-        charset, modes = ((value or b"").decode() for value in context[:2])
-        return self._dialect.of_session(charset, modes)
+    async def _ask(self, text: bytes, inbox: Inbox) -> Asked | None:
+        asked = await ask_context(self._queries, inbox, text)
+        if asked is not None and self._found_rows is None:
+            self._found_rows = asked.found_rows
+        return asked
 
     async def _literal(self, text: bytes, dialect: Dialect, inbox: Inbox) -> bytes:
         """What stands for a text behind FROM."""

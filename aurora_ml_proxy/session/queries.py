@@ -1,9 +1,10 @@
 """Queries of the proxy's own, on the connection that a client's statement came from."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from aurora_ml_proxy.errors import StatementTooLong, UpstreamLost
+from aurora_ml_proxy.evaluate.evaluation import Evaluation
 from aurora_ml_proxy.protocol.attributes import NO_ATTRIBUTES
 from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.results import (
@@ -17,6 +18,7 @@ from aurora_ml_proxy.protocol.results import (
 from aurora_ml_proxy.protocol.vocabulary import CLIENT_QUERY_ATTRIBUTES, Commands
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
+from aurora_ml_proxy.splice.rows import SplicedResult
 
 _COM_QUERY = bytes((Commands.COM_QUERY,))
 
@@ -74,13 +76,63 @@ class Queries:
         self._upstream.write(write_packet((front or self._front) + sql, 0))
 
     async def bind(self, sql: bytes, inbox: Inbox, *, is_users: bool = False) -> bytes:
-        """What is to be sent for a statement of a plan.
+        """What is to be sent in text for a statement of a plan.
 
         Args:
             is_users: whether it is the user's own statement, with answers in it.
         Raises: QueryFailed, UpstreamLost.
         """
         return sql
+
+    def times(self, sql: bytes) -> int:
+        """How often a query of a plan is to be asked: once for each set of parameters."""
+        return 1
+
+    @property
+    def may_leave_half(self) -> bool:
+        """Whether a statement of the user's that fails may have changed something."""
+        return False
+
+    async def ask(
+        self, sql: bytes, inbox: Inbox, execution: int = 0
+    ) -> list[ColumnDefinition]:
+        """Send a query of a plan; its rows, which come next, are for `read_row`.
+
+        Args:
+            execution: which set of parameters it is asked with.
+        Returns: its columns; none where the session has turned definitions off.
+        Raises: QueryFailed, UpstreamLost.
+        """
+        self.send(await self.bind(sql, inbox))
+        return await self.read_definitions(inbox)
+
+    def read_row(self, payload: bytes) -> list[bytes | None]:
+        """The values of a row of `ask`: integers in digits, strings as they are."""
+        return read_text_row(payload)
+
+    async def run(self, sql: bytes, front: bytes, inbox: Inbox) -> Sequence[bytes] | None:
+        """Send the user's own statement; its response comes next.
+
+        Args:
+            front: the client's COM_QUERY with its attributes.
+        Returns: None when the rows are text; else the column definitions that the
+            upstream has sent beforehand.
+        Raises: QueryFailed, UpstreamLost.
+        """
+        self.send(await self.bind(sql, inbox, is_users=True), front)
+        return None
+
+    def leave_cursor(
+        self,
+        result: SplicedResult | None = None,
+        evaluation: Evaluation | None = None,
+    ) -> None:
+        """The user's statement has left a cursor open.
+
+        Args:
+            result: what its rows are spliced by; None when they pass as they are.
+        """
+        raise AssertionError("COM_QUERY opens no cursor")
 
     async def check_length(self, sql: bytes, function: str, inbox: Inbox) -> None:
         """Raises: StatementTooLong for what the upstream would hang up over."""

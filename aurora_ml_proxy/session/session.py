@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from aurora_ml_proxy.intercept.names import NameFilter, ViewNames
 from aurora_ml_proxy.plan.dialect import Dialect, read_version
 from aurora_ml_proxy.protocol.attributes import split_attributes
 from aurora_ml_proxy.protocol.commands import CommandSplitter, Piece
+from aurora_ml_proxy.protocol.executions import read_statement_id
 from aurora_ml_proxy.protocol.packets import Packet, write_packet
 from aurora_ml_proxy.protocol.responses import Response, ResponseFollower, response_to
 from aurora_ml_proxy.protocol.results import is_error, read_ok_status, write_error
@@ -58,6 +59,7 @@ from aurora_ml_proxy.session.login import (
     check_change_user,
 )
 from aurora_ml_proxy.session.ports import Port
+from aurora_ml_proxy.session.statements import LAST_PREPARED, SplicedCursor
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +135,6 @@ class Session:
         self._context = context
         self._names = context.names
         self._layout = login.layout
-        self._splitter = CommandSplitter()
         self._follower = ResponseFollower(
             login.layout.capabilities, login.layout.mariadb_capabilities
         )
@@ -149,6 +150,8 @@ class Session:
             context.spawn,
             context.views,
         )
+        self._statements = self._answerer.statements
+        self._splitter = CommandSplitter(self._statements.watched)
         self._task: Any = None
         self._idle = asyncio.Event()
         self._client_inbox: Inbox | None = None
@@ -302,7 +305,10 @@ class Session:
             if response is Response.LOGIN:
                 self._start(partial(self._change_user, piece))
                 return
-            if piece.statement is not None and self._needs_a_look(piece.statement):
+            if piece.is_of_statement:
+                if self._handle_prepared(piece):
+                    return
+            elif piece.statement is not None and self._needs_a_look(piece.statement):
                 self._start(partial(self._look_at, piece))
                 return
             if piece.command in _CLEARS_WARNINGS:
@@ -311,12 +317,30 @@ class Session:
             if piece.command == Commands.COM_SET_OPTION:
                 self._set_option(piece.raw[5:7])
             if piece.command == Commands.COM_RESET_CONNECTION:
-                self._answerer.prepared.forget_all()
+                self._forget_prepared()
             if response is Response.STREAM:
                 self._follower.is_blind = True
             self._follower.expect(response)
             self._keep(piece)
         self._upstream.write(piece.raw)
+
+    def _handle_prepared(self, piece: Piece) -> bool:
+        """A command on a statement of ours; whether it is not to be passed on now."""
+        assert piece.statement is not None
+        statement_id = read_statement_id(piece.statement)
+        is_ours = self._statements.knows(statement_id)
+        if is_ours and piece.command == Commands.COM_STMT_CLOSE:
+            self._statements.close(statement_id)
+            return False
+        if is_ours and piece.command == Commands.COM_STMT_SEND_LONG_DATA:
+            self._statements.add_long_data(piece.statement)
+            return True
+        self._start(partial(self._look_at_prepared, piece))
+        return True
+
+    def _forget_prepared(self) -> None:
+        self._answerer.prepared.forget_all()
+        self._statements.forget_all()
 
     def _keep(self, piece: Piece) -> None:
         """Keep a statement that a view may make fail, to answer it then."""
@@ -418,6 +442,7 @@ class Session:
             self._last.leaves_answers = False
         outcome: Outcome | None = None
         next_transaction, self._next_transaction = self._next_transaction, None
+        is_prepare = piece.command == Commands.COM_STMT_PREPARE
         names_function = self._names.may_match(sql)
         if _SET_TRANSACTION.match(sql):
             if not self._follower.status & ServerStatus.SERVER_STATUS_IN_TRANS:
@@ -447,10 +472,64 @@ class Session:
             self._pass_on(piece)
             self._starts_transaction = piece.raw, next_transaction
             return
+        if is_prepare:
+            self._follower.last_prepared = self._statements.last_prepared
+        self._keep_outcome(outcome)
+
+    def _keep_outcome(self, outcome: Outcome) -> None:
         outcome.leaves_answers |= self._last.leaves_answers
         self._last = outcome
         if outcome.status is not None:
             self._follower.status = outcome.status
+
+    async def _look_at_prepared(self, piece: Piece) -> None:
+        """Answer a command on a statement of ours, or pass it on."""
+        assert piece.statement is not None
+        statement_id = read_statement_id(piece.statement)
+        inbox = self._pull_upstream()
+        if statement_id == LAST_PREPARED:
+            last = self._follower.last_prepared
+            if last is None:
+                await self._statements.forget_last(inbox)
+                self._pass_on(piece)
+                return
+            statement_id = last
+            piece = _with_statement_id(piece, last)
+        if not self._statements.knows(statement_id):
+            self._pass_on(piece)
+            return
+        outcome: Outcome | None = None
+        next_transaction, self._next_transaction = self._next_transaction, None
+        if self._last.leaves_answers:
+            await self._answerer.forget_answers(inbox)
+            self._last.leaves_answers = False
+        self._context.answering.add(self)
+        try:
+            match piece.command:
+                case Commands.COM_STMT_CLOSE:
+                    self._statements.close(statement_id)
+                case Commands.COM_STMT_SEND_LONG_DATA:
+                    self._statements.add_long_data(piece.statement or b"")
+                    return
+                case Commands.COM_STMT_RESET:
+                    await self._statements.reset(statement_id, inbox)
+                case Commands.COM_STMT_FETCH:
+                    cursor = self._statements.cursor(statement_id)
+                    if isinstance(cursor, SplicedCursor):
+                        outcome = await self._answerer.fetch(piece, cursor, inbox)
+                    elif cursor is not None:
+                        piece = _with_statement_id(piece, cursor.statement_id)
+                case _:
+                    outcome = await self._answerer.execute(
+                        piece, statement_id, inbox, next_transaction
+                    )
+        finally:
+            self._context.answering.discard(self)
+        if outcome is None:
+            self._last = Outcome(leaves_answers=self._last.leaves_answers)
+            self._pass_on(piece)
+        else:
+            self._keep_outcome(outcome)
 
     def _marker_failed(self, data: bytes) -> None:
         """The upstream's response ends in a marker's error: of a statement on a view."""
@@ -528,7 +607,7 @@ class Session:
         self._client_inbox = client = Inbox(self._client, 1, MAX_LOGIN_PACKET_BYTES)
         client.feed(self._splitter.take_rest())
         self._last = Outcome()
-        self._answerer.prepared.forget_all()
+        self._forget_prepared()
         self._next_transaction = None
         check_change_user(self._login_policy, self._login.legs, piece.raw[4:])
         self._upstream.write(piece.raw)
@@ -539,6 +618,14 @@ class Session:
             self._follower.status = read_ok_status(answer)
         self._client_inbox = None
         self._splitter.feed(client.take_rest())
+
+
+def _with_statement_id(piece: Piece, statement_id: int) -> Piece:
+    """The same command on another statement."""
+    assert piece.statement is not None and piece.command is not None
+    statement = statement_id.to_bytes(4, "little") + piece.statement[4:]
+    raw = write_packet(bytes((piece.command,)) + statement, 0)
+    return replace(piece, raw=raw, statement=statement)
 
 
 def _read_piece(raw: bytes) -> Piece:

@@ -8,7 +8,12 @@ texts is measured in docs/lookup-forms.md.
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
+<<<<<<< HEAD
 from aurora_ml_proxy.functions import LABELS, ResultType, Sentiment
+=======
+from aurora_ml_proxy.functions import ResultType, Sentiment
+from aurora_ml_proxy.plan.dialect import as_double
+>>>>>>> 95cd950 (Server-side prepared statements with ML calls: a shadow for the client, statements of ours for each EXECUTE)
 from aurora_ml_proxy.plan.inline import MISSING
 from aurora_ml_proxy.plan.plan import Inline, InlineCall
 from aurora_ml_proxy.plan.template import Lenient, Template, Unknown
@@ -19,10 +24,6 @@ share them once in two million statements."""
 
 _FEW = 32
 """So many texts are compared one after the other: their hash is computed once."""
-
-
-_CASTS_AS_DOUBLE = 80017
-"""The MySQL that has CAST(… AS DOUBLE) first."""
 
 
 class KnownAnswers:
@@ -77,11 +78,7 @@ class _Renderer:
         # No space in front: behind two dashes it would start a comment.
         if call.function.result is ResultType.SCORE:
             found = _scores(number, answers, otherwise)
-            # CAST has the width of a function's DOUBLE, at least in MariaDB.
-            dialect = self._plan.dialect
-            if dialect.is_mariadb or dialect.version >= _CASTS_AS_DOUBLE:
-                return b"CAST(%b AS DOUBLE) " % found
-            return b"(%b+0e0) " % found
+            return as_double(found, self._plan.dialect)
         return _labels(number, answers, otherwise) + b" "
 
     def _failing(self, call: InlineCall, key: bytes) -> bytes:

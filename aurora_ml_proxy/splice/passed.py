@@ -4,12 +4,13 @@ Rows are held back for a while: a statement that fails because an answer is miss
 be sent again as long as its client has seen nothing of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
 
 from aurora_ml_proxy.errors import MalformedPacket
 from aurora_ml_proxy.plan.plan import Described
+from aurora_ml_proxy.protocol.binary import ROW_HEADER, is_null
 from aurora_ml_proxy.protocol.packets import (
     packet_count,
     write_lenenc_bytes,
@@ -30,7 +31,7 @@ from aurora_ml_proxy.protocol.vocabulary import ServerStatus
 from aurora_ml_proxy.splice.rows import describe
 
 _MORE_RESULTS = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS)
-
+_CURSOR_EXISTS = int(ServerStatus.SERVER_STATUS_CURSOR_EXISTS)
 
 _NULL = 0xFB
 
@@ -55,6 +56,8 @@ class PassedResult:
         described: columns of the first result that are nothing but a call.
         has_check: whether the last column is ours, always NULL, and to be cut off.
         has_more: whether the client is told that another result follows the last one.
+        prepared: the column definitions that the upstream sent when it prepared the
+            statement: rows are binary, and MariaDB leaves out definitions it has sent.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class PassedResult:
         *,
         has_check: bool = False,
         has_more: bool = False,
+        prepared: Sequence[bytes] | None = None,
     ) -> None:
         self.seq = first_seq
         """The sequence number of the next packet to the client."""
@@ -82,6 +86,7 @@ class PassedResult:
         self._described = tuple(described)
         self._has_check = has_check
         self._more = _MORE_RESULTS if has_more else 0
+        self._prepared = prepared
         self._at = _At.FIRST
         self._left = 0
         self._index = 0
@@ -125,9 +130,20 @@ class PassedResult:
 
     def _without_check(self, payload: bytes) -> bytes:
         """A row without its last column; its bytes are those of a digit, or NULL."""
+        if self._prepared is not None:
+            return self._without_binary_check(payload)
         if payload[-1] != _NULL:
             self.has_missing = True
         return payload[:-1]
+
+    def _without_binary_check(self, payload: bytes) -> bytes:
+        last = self._columns + ROW_HEADER
+        start, size = 1 + (last + 8) // 8, (last + 7) // 8
+        nulls = payload[1:start]
+        if not is_null(nulls, last):
+            self.has_missing = True
+        kept = int.from_bytes(nulls, "little") & ((1 << last) - 1)
+        return b"\0" + kept.to_bytes(size, "little") + payload[start:]
 
     def _hold(self, payload: bytes) -> None:
         packet = write_packet(payload, self.seq)
@@ -145,10 +161,14 @@ class PassedResult:
         self._columns = count - self._has_check
         if self._columns < 1:
             raise MalformedPacket("a result set without columns")
-        self._index = 0
-        self._hold(write_column_count(self._columns, payload))
-        self._left = count if follows else 0
+        self._index, self._left = 0, count
+        known = self._prepared if not follows else None
+        is_known = known is not None and len(known) == count
+        self._hold(write_column_count(self._columns, payload, with_definitions=is_known))
         self._at = _At.DEFINITIONS if follows else self._behind_definitions()
+        if known is not None and is_known:
+            for definition in known:
+                self._read_definition(definition)
 
     def _behind_definitions(self) -> _At:
         return _At.EOF if self._layout.sends_eof else _At.ROWS
@@ -163,28 +183,14 @@ class PassedResult:
         if self._described:
             definition = read_column_definition(payload, self._layout)
             for described in self._described:
-                definition = self._describe(definition, described, index)
+                definition = describe_as(definition, described, index, self._left)
             payload = definition.write()
         self._hold(payload)
 
-    def _describe(
-        self, definition: ColumnDefinition, described: Described, index: int
-    ) -> ColumnDefinition:
-        if described.column is None:
-            if definition.name != write_lenenc_bytes(described.name):
-                return definition
-        elif described.column not in (index, index - self._left):
-            return definition
-        if described.result is None:
-            return replace(definition, name=write_lenenc_bytes(described.name))
-        if definition.flags & _IN_TEMPORARY_TABLE:
-            return definition  # what a temporary table holds has a table's definition
-        edited = describe(definition, described.result)
-        if described.is_own:
-            return edited
-        return replace(edited, org_name=definition.org_name)
-
     def _read_eof(self, payload: bytes) -> None:
+        if read_status(payload, self._layout) & _CURSOR_EXISTS:
+            self._end_result(payload)  # the rows wait for COM_STMT_FETCH
+            return
         self._hold(add_status(payload, self._more, self._layout))
         self._at = _At.ROWS
 
@@ -204,6 +210,30 @@ class PassedResult:
         else:
             self.terminator = payload
             self._at = _At.END
+
+
+def describe_as(
+    definition: ColumnDefinition, described: Described, index: int, columns: int
+) -> ColumnDefinition:
+    """The definition of a column, edited if it is the one that is described.
+
+    Args:
+        index: the column's number, from 0.
+        columns: how many there are, a check's included.
+    """
+    if described.column is None:
+        if definition.name != write_lenenc_bytes(described.name):
+            return definition
+    elif described.column not in (index, index - columns):
+        return definition
+    if described.result is None:
+        return replace(definition, name=write_lenenc_bytes(described.name))
+    if definition.flags & _IN_TEMPORARY_TABLE:
+        return definition  # what a temporary table holds has a table's definition
+    edited = describe(definition, described.result)
+    if described.is_own:
+        return edited
+    return replace(edited, org_name=definition.org_name)
 
 
 _READERS = {

@@ -1,12 +1,12 @@
-"""A text protocol result set on its way through: fed with the upstream's packets, it asks
-about the arguments and gives out the client's packets, in order.
+"""A result set on its way through: fed with the upstream's packets, it asks about the
+arguments and gives out the client's packets, in order.
 
-A hot path: one pass over each row, and no object a column.
+A hot path; what a row looks like is `row_formats`' business.
 """
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -15,12 +15,7 @@ from aurora_ml_proxy.evaluate.arguments import read_batch_size, read_language
 from aurora_ml_proxy.evaluate.question import NULL, Question
 from aurora_ml_proxy.functions import ResultType, wrong_batch_size
 from aurora_ml_proxy.plan.plan import Splice, SplicedCall
-from aurora_ml_proxy.protocol.packets import (
-    packet_count,
-    read_lenenc,
-    write_lenenc_bytes,
-    write_packet,
-)
+from aurora_ml_proxy.protocol.packets import packet_count, write_packet
 from aurora_ml_proxy.protocol.results import (
     ColumnDefinition,
     Layout,
@@ -33,7 +28,7 @@ from aurora_ml_proxy.protocol.results import (
     write_column_count,
 )
 from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES, ColumnType, ServerStatus
-from aurora_ml_proxy.splice.numbers import format_double
+from aurora_ml_proxy.splice.row_formats import BinaryRows, RowFormat, TextRows
 
 Ask = Callable[[bytes | None, str, int], Question]
 """`Evaluation.ask`: a text, its language, the batch size."""
@@ -48,6 +43,7 @@ Collation ids of ucs2 and utf16, utf16le, utf32."""
 
 
 _MORE_RESULTS = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS)
+_CURSOR_EXISTS = int(ServerStatus.SERVER_STATUS_CURSOR_EXISTS)
 
 ROW_BYTES = 500
 """What a row that waits takes besides its payload, about."""
@@ -83,6 +79,8 @@ class SplicedResult:
         has_more: whether the client is told that another result follows.
         converts_numbers: whether the upstream writes numbers in character_set_results
             too, as MariaDB does; MySQL leaves them in ASCII.
+        prepared: the column definitions that the upstream sent when it prepared the
+            statement: rows are binary, and MariaDB leaves out definitions it has sent.
     """
 
     def __init__(
@@ -94,6 +92,7 @@ class SplicedResult:
         *,
         has_more: bool = False,
         converts_numbers: bool,
+        prepared: Sequence[bytes] | None = None,
     ) -> None:
         self.seq = first_seq
         """The sequence number of the next packet to the client."""
@@ -121,6 +120,22 @@ class SplicedResult:
         self._is_discarding = False
         self._charset = "ascii"
         self._converts_numbers = converts_numbers
+        self._prepared = prepared
+        self._kinds: list[tuple[int, int]] = []
+        """Of binary rows: the type and the flags of each column."""
+        self._format: RowFormat = TextRows((), 0, "ascii", "ascii")
+
+    def continued(self, ask: Ask, first_seq: int) -> "SplicedResult":
+        """What COM_STMT_FETCH gives of a cursor that this result has opened."""
+        result = SplicedResult(
+            *(self._plan, self._layout, ask, first_seq),
+            converts_numbers=self._converts_numbers,
+            prepared=self._prepared,
+        )
+        result._calls, result._cell_of = self._calls, self._cell_of
+        result._format = self._format
+        result._at = _At.ROWS
+        return result
 
     @property
     def has_ended(self) -> bool:
@@ -213,21 +228,40 @@ class SplicedResult:
             0 if call.function.result is ResultType.LABEL else 1
             for _, call in self._fills
         ]
+        self._left = count
+        if not follows and self._prepared is not None:
+            if len(self._prepared) != count:
+                raise MalformedPacket("the upstream sends no column definitions")
+            self._pass(write_column_count(self._columns, payload, with_definitions=True))
+            for definition in self._prepared:
+                self._read_definition(definition)
+            return
         self._pass(write_column_count(self._columns, payload))
-        self._left = count if follows else 0
-        self._at = _At.DEFINITIONS if follows else self._behind_definitions()
+        self._at = _At.DEFINITIONS
+        if not follows:
+            self._end_definitions()
 
-    def _behind_definitions(self) -> _At:
-        return _At.EOF if self._layout.sends_eof else _At.ROWS
+    def _end_definitions(self) -> None:
+        self._at = _At.EOF if self._layout.sends_eof else _At.ROWS
+        numbers = self._charset if self._converts_numbers else "ascii"
+        if self._prepared is None:
+            self._format = TextRows(
+                self._is_filled, self._plan.appended, self._charset, numbers
+            )
+        else:
+            self._format = BinaryRows(self._is_filled, self._kinds, self._charset)
 
     def _read_definition(self, payload: bytes) -> None:
         index = self._definitions
         self._definitions += 1
-        if self._definitions == self._left:
-            self._at = self._behind_definitions()
+        if self._prepared is not None:
+            definition = read_column_definition(payload, self._layout)
+            self._kinds.append((definition.type, definition.flags))
         if index < self._columns:
             self._pass(self._edit_definition(index, payload))
-        else:
+        if self._definitions == self._left:
+            self._end_definitions()
+        if index >= self._columns:
             self._check_appended(index - self._columns, payload)
 
     def _edit_definition(self, index: int, payload: bytes) -> bytes:
@@ -249,6 +283,10 @@ class SplicedResult:
                     raise wrong_batch_size(call.function.name)
 
     def _read_eof(self, payload: bytes) -> None:
+        if read_status(payload, self._layout) & _CURSOR_EXISTS:
+            self.terminator = payload  # the rows wait for COM_STMT_FETCH
+            self._at = _At.END
+            return
         self._pass(add_status(payload, self._more, self._layout))
         self._at = _At.ROWS
 
@@ -266,7 +304,7 @@ class SplicedResult:
         if self._is_discarding:
             return
         try:
-            cuts, end, values = self._cut(payload)
+            cuts, end, values = self._format.cut(payload)
         except IndexError:
             raise MalformedPacket("a row of the upstream is cut off") from None
         questions = [self._question(call, values) for call in self._calls]
@@ -275,36 +313,6 @@ class SplicedResult:
         else:
             self.pending_bytes += len(payload) + ROW_BYTES
             self._waiting.append(_Row(payload, cuts, end, questions))
-
-    def _cut(self, payload: bytes) -> tuple[list[int], int, list[bytes | None]]:
-        """Where the columns to fill are, where the user's end, the appended values."""
-        pos, cuts = 0, []
-        for is_filled in self._is_filled:
-            length = payload[pos]
-            if is_filled:
-                cuts.append(pos)
-            if length < 0xFB:
-                pos += 1 + length
-            else:
-                size, pos = read_lenenc(payload, pos)
-                pos += size or 0
-        end = pos
-        values: list[bytes | None] = []
-        for _ in range(self._plan.appended):
-            length = payload[pos]
-            if length < 0xFB:
-                pos += 1 + length
-                values.append(payload[pos - length : pos])
-                continue
-            size, pos = read_lenenc(payload, pos)
-            if size is None:
-                values.append(None)
-            else:
-                pos += size
-                values.append(payload[pos - size : pos])
-        if pos != len(payload):
-            raise MalformedPacket("a row of the upstream has another length")
-        return cuts, end, values
 
     def _question(self, call: SplicedCall, values: list[bytes | None]) -> Question:
         name = call.function.name
@@ -325,27 +333,12 @@ class SplicedResult:
     def _fill(
         self, payload: bytes, cuts: list[int], end: int, questions: list[Question]
     ) -> bytes:
-        pos = 0
-        parts: list[bytes] = []
-        for cut, question, which in zip(cuts, questions, self._cell_of, strict=True):
-            cells = question.cells or self._write_cells(question)
-            parts += (payload[pos:cut], cells[which])
-            pos = cut + 1  # the placeholder is NULL: one byte
-        parts.append(payload[pos:end])
-        return b"".join(parts)
-
-    def _write_cells(self, question: Question) -> tuple[bytes, bytes]:
-        answer = question.answer
-        if answer is None:
-            cells = (b"\xfb", b"\xfb")
-        else:
-            numbers = self._charset if self._converts_numbers else "ascii"
-            cells = (
-                write_lenenc_bytes(answer.label.encode(self._charset)),
-                write_lenenc_bytes(format_double(answer.confidence).encode(numbers)),
-            )
-        question.cells = cells
-        return cells
+        cells = []
+        for question, which in zip(questions, self._cell_of, strict=True):
+            if question.cells is None:
+                question.cells = self._format.cells(question.answer)
+            cells.append(question.cells[which])
+        return self._format.fill(payload, cuts, end, cells)
 
 
 _READERS = {

@@ -2,9 +2,9 @@ import pytest
 from support.oracle import expand, read_corpus
 from support.sql_fixtures import MARIADB, SQL, Refused, read_refused
 
-from aurora_ml_proxy.errors import ProxyError, UnsupportedPrepare
+from aurora_ml_proxy.errors import ProxyError
 from aurora_ml_proxy.plan.plan import Splice
-from aurora_ml_proxy.plan.statement import plan_statement, refuse_prepare
+from aurora_ml_proxy.plan.statement import plan_statement
 
 ADVICE = (
     "; put the value into a column or a variable first",
@@ -92,18 +92,6 @@ def test_a_name_that_is_no_call_is_the_servers_business(statement: str):
 )
 def test_what_cannot_be_read_is_the_servers_to_judge(statement: str):
     assert plan_statement(expand(statement).encode(), MARIADB) is None
-    refuse_prepare(expand(statement).encode(), MARIADB)
-
-
-def test_a_prepared_call_is_refused_with_the_errno_that_drivers_fall_back_on():
-    with pytest.raises(UnsupportedPrepare) as caught:
-        refuse_prepare(expand("SELECT F(?,'en')").encode(), MARIADB)
-    assert caught.value.kind.errno == 1295
-    assert "aws_comprehend_detect_sentiment" in caught.value.message
-
-
-def test_a_prepared_statement_without_a_call_is_let_through():
-    refuse_prepare(b"SELECT aws_comprehend_detect_sentiment FROM t", MARIADB)
 
 
 def test_what_starts_with_no_word_that_is_known_is_the_servers_to_judge():

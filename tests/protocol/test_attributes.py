@@ -47,7 +47,6 @@ def test_without_the_capability_there_are_none():
 @pytest.mark.parametrize(
     "payload",
     [
-        b"\x01\x01\x00\x01\x99\x00" + NAME + b"\x03abc" + SQL,  # no such type
         b"\xfe" + b"\xff" * 8 + b"\x01" + SQL,  # 2^64 - 1 attributes
     ],
 )

@@ -360,7 +360,7 @@ async def test_attributes_go_with_the_statement():
 
 async def test_broken_attributes_are_the_upstreams_to_judge():
     stage = Stage(CLIENT_QUERY_ATTRIBUTES)
-    statement = query("SELECT F(t,'en') AS s FROM fb", b"\1\1\0\1\x99\0\1a\3abc")
+    statement = query("SELECT F(t,'en') AS s FROM fb", b"\1\1\0\1\xfd\0\1a\x99abc")
     await stage.client_sends(statement)
     assert stage.taken_from_upstream() == statement
 

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from support.inline_corpus import Case
-from support.inline_oracle import Result, Shown, Step
+from support.inline_oracle import Columns, Result, Shown, Step
 from support.inline_tables import Rows, State, in_order
 
 COLUMN_FIELDS = (
@@ -82,15 +82,10 @@ def _step_differences(direct: Step, proxied: Step) -> Iterator[tuple[str, str]]:
 def _result_differences(
     direct: Result, proxied: Result, ordered: bool
 ) -> Iterator[tuple[str, str]]:
-    if len(direct.columns) != len(proxied.columns):
-        yield "columns", _both(len(direct.columns), len(proxied.columns))
-    else:
-        for number, pair in enumerate(
-            zip(direct.columns, proxied.columns, strict=True), 1
-        ):
-            for name, wanted, got in zip(COLUMN_FIELDS, *pair, strict=True):
-                if _comparable_field(name, wanted) != _comparable_field(name, got):
-                    yield f"column {name}", f"of column {number} {_both(wanted, got)}"
+    yield from _column_differences(direct.columns, proxied.columns, "")
+    yield from _column_differences(
+        direct.prepared_columns, proxied.prepared_columns, "at PREPARE "
+    )
     if not ordered:
         direct_rows, proxied_rows = in_order(direct.rows), in_order(proxied.rows)
     else:
@@ -98,9 +93,24 @@ def _result_differences(
     if direct_rows != proxied_rows:
         yield "rows", _rows_difference(direct_rows, proxied_rows, ordered)
     for field in fields(Result)[2:]:
+        if field.name == "prepared_columns":
+            continue
         wanted, got = getattr(direct, field.name), getattr(proxied, field.name)
         if _comparable_field(field.name, wanted) != _comparable_field(field.name, got):
             yield field.name, _both(wanted, got)
+
+
+def _column_differences(
+    direct: Columns, proxied: Columns, when: str
+) -> Iterator[tuple[str, str]]:
+    if len(direct) != len(proxied):
+        yield "columns", when + _both(len(direct), len(proxied))
+        return
+    for number, pair in enumerate(zip(direct, proxied, strict=True), 1):
+        for name, wanted, got in zip(COLUMN_FIELDS, *pair, strict=True):
+            if _comparable_field(name, wanted) != _comparable_field(name, got):
+                text = f"{when}of column {number} {_both(wanted, got)}"
+                yield f"column {name}", text
 
 
 def _state_differences(direct: State, proxied: State) -> Iterator[tuple[str, str]]:

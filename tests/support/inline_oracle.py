@@ -5,13 +5,14 @@ the same tables, since a schema's name shows in column definitions and plans.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pymysql
 from support.inline_corpus import ELSEWHERE, QUIET, Case
 from support.inline_tables import FUNCTIONS, SCHEMA, Rows, State, Tables, in_order
 from support.oracle import _column
+from support.prepared_connection import PreparedConnection
 from support.servers import Server
 
 READ_TIMEOUT_S = 30
@@ -42,19 +43,32 @@ class Session:
     """ROW_COUNT() and the like are asked before SHOW WARNINGS, else after it when there
     are warnings; each disturbs the other."""
     kinds: tuple[str, ...] = ("mariadb", "mysql")
+    prepared: bool = False
+    """Whether statements are prepared by the server, and rows are binary."""
+    parameters: bool = False
+    """Whether plain literals become parameters where the server allows it."""
+    may_differ: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """Kind of server, case, and fields that are not compared in this session."""
+
+
+Columns = tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """One result of a statement: rows, or none."""
 
-    columns: tuple[tuple[Any, ...], ...]
+    columns: Columns
     rows: Rows
     affected_rows: int
     insert_id: int | None
     message: bytes
     warning_count: int
     status: int | None
+    prepared_columns: Columns = ()
+    """As PREPARE has described them."""
+    prepared: tuple[Any, ...] = ()
+    """Errors of PREPAREs before the one that worked, and its number of parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +96,8 @@ class Shown:
     """Of the server."""
 
 
-class _Connection(pymysql.connections.Connection):  # type: ignore[misc]
+class _Connection(PreparedConnection):
     """Keeps what the client throws away: the status behind the last row."""
-
-    last_status: int | None = None
 
     def _read_packet(self, *arguments: Any) -> Any:
         packet = super()._read_packet(*arguments)
@@ -144,6 +156,8 @@ class Client:
         self._quiet = statement.startswith(QUIET)
         statement = statement.removeprefix(QUIET)
         try:
+            self._connection.prepares = self._session.prepared
+            self._connection.with_parameters = self._session.parameters
             self._connection.query(self._encode(statement))
             results.append(self._result())
             while self._connection._result.has_next:
@@ -153,6 +167,8 @@ class Client:
             error = (*failure.args, getattr(failure, "sqlstate", None))
         except OSError as failure:
             error = (type(failure).__name__, str(failure))
+        finally:
+            self._connection.prepares = False
         if self._quiet:
             return Step(statement, error, tuple(results))
         try:
@@ -207,6 +223,8 @@ class Client:
             result.message or b"",
             result.warning_count,
             self._connection.last_status if has_rows else result.server_status,
+            tuple(map(_column, self._connection.prepared_columns)),
+            self._connection.prepared,
         )
 
     def _look(
@@ -221,9 +239,19 @@ class Client:
         return first, second
 
 
+def excepted(session: Session, kind: str, case: Case) -> Case:
+    """The case with what is not compared in this session."""
+    fields = [
+        (("",), found)
+        for of_kind, name, found in session.may_differ
+        if kind.startswith(of_kind) and name == case.name
+    ]
+    return replace(case, ignored=case.ignored + tuple(fields)) if fields else case
+
+
 def choose_for(session: Session, kind: str, cases: Sequence[Case]) -> list[Case]:
     """The cases that are run in a session on a kind of server."""
-    cases = [case for case in cases if case.is_for(kind)]
+    cases = [excepted(session, kind, case) for case in cases if case.is_for(kind)]
     if session.before:
         # A statement that the server refuses may have ended the transaction.
         cases = [case for case in cases if not case.refused]

@@ -8,6 +8,20 @@ _MODES = ("modes",)
 
 SESSIONS = {
     "as it is": Session(whole=True),
+    "prepared": Session(whole=True, prepared=True),
+    "parameters": Session(
+        whole=True,
+        prepared=True,
+        parameters=True,
+        may_differ=(
+            # MariaDB compares two parameters as numbers, and warns of it.
+            ("mariadb", "group_by:24", ("warning_count", "counts", "warnings")),
+            # The longest text that MySQL allows for has a byte more or less.
+            ("mysql", "charsets:21", ("column type", "column flags")),
+            # ROUND(x, ?) has as many decimals as x: see docs/functions.md.
+            ("mysql", "texts:28", ("rows",)),
+        ),
+    ),
     # MySQL has ONLY_FULL_GROUP_BY as it is.
     "only full group by": Session(
         ("SET sql_mode=CONCAT(@@sql_mode,',ONLY_FULL_GROUP_BY')",),
