@@ -38,6 +38,7 @@ from aurora_ml_proxy.plan.template import Edit, cut, edit, outermost, text_of
 from aurora_ml_proxy.plan.tokens import (
     Kind,
     Statement,
+    Token,
     Unreadable,
     identifier,
     is_semicolon,
@@ -96,6 +97,8 @@ class PreparedText:
     where the proxy does not see an EXECUTE, there is an error and no answer. The second
     is for a server that evaluates the expression while it prepares the first."""
     function: str
+    text_parameters: frozenset[int] = frozenset()
+    """The parameters, from 0, that are the whole text of a call."""
 
 
 def read_command(
@@ -219,7 +222,21 @@ def plan_text(
             "of the statement before; read that first, into a variable"
         )
     shadows = tuple(_Shadow(statement, calls, delay, dialect).text() for delay in _DELAYS)
-    return PreparedText(plan, count, shadows, name)
+    return PreparedText(plan, count, shadows, name, _text_parameters(statement, calls))
+
+
+def _text_parameters(statement: Statement, calls: Sequence[Call]) -> frozenset[int]:
+    marks = [i for i, token in enumerate(statement.tokens) if is_parameter(token)]
+    numbers = {at: number for number, at in enumerate(marks)}
+    spans = (call.arguments[0] for call in calls)
+    return frozenset(
+        numbers[first] for first, last in spans if first == last and first in numbers
+    )
+
+
+def is_parameter(token: Token) -> bool:
+    """Whether this is a `?`."""
+    return token.kind is Kind.MARK and token.text == b"?"
 
 
 def as_text(command: Prepare, dialect: Dialect) -> bytes | None:
@@ -239,7 +256,7 @@ def _marked(text: bytes, dialect: Dialect) -> tuple[bytes, int]:
     """The text with a variable for each parameter, and how many there are."""
     parts, pos, count = [], 0, 0
     for token in tokenize(text, dialect):
-        if token.kind is Kind.MARK and token.text == b"?":
+        if is_parameter(token):
             parts += [text[pos : token.start], parameter(count)]
             pos, count = token.end, count + 1
     return b"".join((*parts, text[pos:])), count

@@ -50,6 +50,29 @@ def end_of_value(kind: int, data: bytes, pos: int) -> int:
     return pos + (length or 0)
 
 
+def temporal_text(kind: int, value: bytes) -> bytes:
+    """A date or a time without its fraction, as servers write it.
+
+    Args:
+        kind: one of LENGTH_BYTE.
+        value: with its length byte in front.
+    Raises: IndexError.
+    """
+    size = value[0]
+    if kind == ColumnType.TIME:
+        if not size:
+            return b"00:00:00"
+        days = int.from_bytes(value[2:6], "little")
+        sign = b"-" if value[1] else b""
+        return sign + b"%02d:%02d:%02d" % (24 * days + value[6], value[7], value[8])
+    year = int.from_bytes(value[1:3], "little")
+    date = b"%04d-%02d-%02d" % (year, value[3], value[4]) if size else b"0000-00-00"
+    if kind == ColumnType.DATE:
+        return date
+    time = b"%02d:%02d:%02d" % tuple(value[5:8]) if size > 4 else b"00:00:00"
+    return date + b" " + time
+
+
 def is_null(nulls: bytes, index: int) -> bool:
     """Whether a bit of a bitmap of NULLs is set."""
     return bool(nulls[index >> 3] >> (index & 7) & 1)

@@ -45,6 +45,10 @@ class Layout:
             mariadb_capabilities & MariaDBCapabilities.EXTENDED_METADATA
         )
         """Whether a definition has MariaDB's extra string behind the names."""
+        self.caches_metadata = bool(
+            mariadb_capabilities & MariaDBCapabilities.CACHE_METADATA
+        )
+        """Whether definitions that were sent once are left out."""
         self.has_progress = bool(mariadb_capabilities & MariaDBCapabilities.PROGRESS)
         """Whether an ERR of number 65535 is a progress report."""
 
@@ -82,15 +86,15 @@ def read_column_count(payload: bytes, layout: Layout) -> tuple[int, bool]:
 
 
 def write_column_count(
-    count: int, payload: bytes, *, with_definitions: bool = False
+    count: int, payload: bytes, *, follows: bool | None = None
 ) -> bytes:
-    """The column count packet with another count; its flag stays.
+    """The column count packet with another count.
 
     Args:
-        with_definitions: whether definitions follow although the flag says they don't.
+        follows: whether definitions follow, if the flag is to say otherwise than it did.
     """
     _, pos = read_lenenc(payload, 0)
-    return write_lenenc(count) + (b"\1" if with_definitions else payload[pos:])
+    return write_lenenc(count) + (payload[pos:] if follows is None else bytes((follows,)))
 
 
 @dataclass(frozen=True, slots=True)

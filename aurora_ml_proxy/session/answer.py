@@ -42,14 +42,18 @@ from aurora_ml_proxy.protocol.results import (
 from aurora_ml_proxy.protocol.vocabulary import CLIENT_MULTI_STATEMENTS, Commands
 from aurora_ml_proxy.session import waiting
 from aurora_ml_proxy.session.diagnostics import Outcome
-from aurora_ml_proxy.session.held import HeldResult
+from aurora_ml_proxy.session.held import HeldResult, stream
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import InlineAnswer
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.prepared import Bound, PreparedStatements
 from aurora_ml_proxy.session.queries import Queries, QueryFailed
 from aurora_ml_proxy.session.several import SeveralAnswer
-from aurora_ml_proxy.session.statements import ServerStatements, SplicedCursor
+from aurora_ml_proxy.session.statements import (
+    Cursor,
+    ServerStatements,
+    SplicedCursor,
+)
 from aurora_ml_proxy.session.views import (
     DefinitionAnswer,
     ViewAnswer,
@@ -528,8 +532,10 @@ class Answerer:
             return self._refuse(_unreadable(found.plan), seq)
         return outcome
 
-    async def fetch(self, piece: Piece, cursor: SplicedCursor, inbox: Inbox) -> Outcome:
-        """Answer a COM_STMT_FETCH from a cursor whose rows are spliced.
+    async def fetch(
+        self, piece: Piece, statement_id: int, cursor: Cursor, inbox: Inbox
+    ) -> Outcome:
+        """Answer a COM_STMT_FETCH from a cursor of a statement of ours.
 
         Raises: UpstreamLost.
         """
@@ -537,14 +543,26 @@ class Answerer:
         head = bytes((Commands.COM_STMT_FETCH,))
         head += cursor.statement_id.to_bytes(4, "little")
         self._upstream.write(write_packet(head + piece.statement[4:], 0))
-        evaluation = self._evaluation = cursor.evaluation
-        evaluation.wake = inbox.wake
-        result = cursor.result.continued(evaluation.ask, 1)
-        try:
-            outcome = await self._splice_rows(result, "fetch", evaluation, inbox)
-        except _MarkerMet as met:
-            return self._refuse(_unprepared(met.error.payload), 1)
-        return outcome or Outcome()
+        if isinstance(cursor, SplicedCursor):
+            evaluation = self._evaluation = cursor.evaluation
+            evaluation.wake = inbox.wake
+            result = cursor.result.continued(evaluation.ask, 1)
+            try:
+                spliced = await self._splice_rows(result, "fetch", evaluation, inbox)
+            except _MarkerMet as met:
+                return self._refuse(_unprepared(met.error.payload), 1)
+            outcome = spliced or Outcome()
+        else:
+            passed = PassedResult(self._layout, 1, is_fetched=True)
+            await stream(passed, self._client, inbox)
+            last = passed.finish(0) if passed.error is None else passed.error_packet()
+            self._client.write(last)
+            outcome = Outcome()
+            if passed.terminator is not None:
+                outcome.status = read_status(passed.terminator, self._layout)
+        if outcome.ends_cursor:
+            self.statements.forget_cursor(statement_id)
+        return outcome
 
     async def _ask_dialect(self, sql: bytes, inbox: Inbox) -> Dialect:
         """Ask the upstream how it reads this session's statements."""

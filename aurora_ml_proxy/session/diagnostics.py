@@ -24,6 +24,7 @@ from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
 
 _CURSOR_EXISTS = int(ServerStatus.SERVER_STATUS_CURSOR_EXISTS)
+_LAST_ROW_SENT = int(ServerStatus.SERVER_STATUS_LAST_ROW_SENT)
 
 
 @dataclass(slots=True)
@@ -46,6 +47,11 @@ class Outcome:
     def has_cursor(self) -> bool:
         """Whether rows wait in the server for COM_STMT_FETCH."""
         return bool((self.status or 0) & _CURSOR_EXISTS)
+
+    @property
+    def ends_cursor(self) -> bool:
+        """Whether a cursor has given its last row."""
+        return bool((self.status or 0) & _LAST_ROW_SENT)
 
 
 _SHOW = re.compile(

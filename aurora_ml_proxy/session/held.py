@@ -46,3 +46,15 @@ class HeldResult:
         """Give the client what is held back; from now on it has seen something."""
         self.has_released = True
         self._client.write(self.passed.take())
+
+
+async def stream(passed: PassedResult, client: Port, inbox: Inbox) -> None:
+    """Give a response to its client as it comes, up to the last packet.
+
+    Raises: UpstreamLost, MalformedPacket.
+    """
+    while not passed.has_ended:
+        while client.is_full:
+            await inbox.until_woken()
+        passed.feed(await next_payloads(inbox))
+        client.write(passed.take())

@@ -1,7 +1,7 @@
 """Queries of the proxy's own, on the connection that a client's statement came from."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 
 from aurora_ml_proxy.errors import StatementTooLong, UpstreamLost
 from aurora_ml_proxy.evaluate.evaluation import Evaluation
@@ -18,6 +18,7 @@ from aurora_ml_proxy.protocol.results import (
 from aurora_ml_proxy.protocol.vocabulary import CLIENT_QUERY_ATTRIBUTES, Commands
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
+from aurora_ml_proxy.splice.prepared_columns import Prepared
 from aurora_ml_proxy.splice.rows import SplicedResult
 
 _COM_QUERY = bytes((Commands.COM_QUERY,))
@@ -110,13 +111,12 @@ class Queries:
         """The values of a row of `ask`: integers in digits, strings as they are."""
         return read_text_row(payload)
 
-    async def run(self, sql: bytes, front: bytes, inbox: Inbox) -> Sequence[bytes] | None:
+    async def run(self, sql: bytes, front: bytes, inbox: Inbox) -> Prepared | None:
         """Send the user's own statement; its response comes next.
 
         Args:
             front: the client's COM_QUERY with its attributes.
-        Returns: None when the rows are text; else the column definitions that the
-            upstream has sent beforehand.
+        Returns: None when the rows are text; else what is known of them.
         Raises: QueryFailed, UpstreamLost.
         """
         self.send(await self.bind(sql, inbox, is_users=True), front)

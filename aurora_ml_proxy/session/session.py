@@ -59,7 +59,7 @@ from aurora_ml_proxy.session.login import (
     check_change_user,
 )
 from aurora_ml_proxy.session.ports import Port
-from aurora_ml_proxy.session.statements import LAST_PREPARED, SplicedCursor
+from aurora_ml_proxy.session.statements import LAST_PREPARED
 
 log = logging.getLogger(__name__)
 
@@ -515,10 +515,10 @@ class Session:
                     await self._statements.reset(statement_id, inbox)
                 case Commands.COM_STMT_FETCH:
                     cursor = self._statements.cursor(statement_id)
-                    if isinstance(cursor, SplicedCursor):
-                        outcome = await self._answerer.fetch(piece, cursor, inbox)
-                    elif cursor is not None:
-                        piece = _with_statement_id(piece, cursor.statement_id)
+                    if cursor is not None:
+                        outcome = await self._answerer.fetch(
+                            piece, statement_id, cursor, inbox
+                        )
                 case _:
                     outcome = await self._answerer.execute(
                         piece, statement_id, inbox, next_transaction

@@ -10,16 +10,16 @@ from typing import TypeAlias
 
 from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
 from aurora_ml_proxy.plan.several import Several
-from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.results import Layout, error_number, read_status
 from aurora_ml_proxy.session.diagnostics import (
     Outcome,
     is_show_warnings,
     show_warnings,
 )
+from aurora_ml_proxy.session.held import stream
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.ports import Port
-from aurora_ml_proxy.session.queries import Queries, next_payloads
+from aurora_ml_proxy.session.queries import Queries
 from aurora_ml_proxy.splice.passed import PassedResult
 
 Answer: TypeAlias = Callable[[bytes, Dialect, int, bool], Awaitable[Outcome | None]]
@@ -118,16 +118,12 @@ class SeveralAnswer:
         """Send a statement as it is; None when another one behind it was quoted."""
         self._queries.send(sql, self._front)
         passed = PassedResult(self._layout, seq, has_more=has_more)
-        while not passed.has_ended:
-            while self._client.is_full:
-                await inbox.until_woken()
-            passed.feed(await next_payloads(inbox))
-            self._client.write(passed.take())
+        await stream(passed, self._client, inbox)
         if passed.error is not None:
             is_quoted = error_number(passed.error) == ER_PARSE_ERROR
             if has_more and is_quoted and passed.seq == seq:
                 return None
-            self._client.write(write_packet(passed.error, passed.seq))
+            self._client.write(passed.error_packet())
             return Outcome()
         assert passed.terminator is not None
         self._client.write(passed.finish(0))

@@ -6,7 +6,7 @@ proxy does not see. An EXECUTE that it does see is carried out by statements of 
 answers in them or placeholders; a parameter stays a parameter, with the bytes that came.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -18,10 +18,16 @@ from aurora_ml_proxy.errors import (
 )
 from aurora_ml_proxy.evaluate.evaluation import Evaluation
 from aurora_ml_proxy.plan.dialect import Dialect
-from aurora_ml_proxy.plan.plan import Described, Plan, Splice
+from aurora_ml_proxy.plan.plan import Described, Inline, Plan, Splice
 from aurora_ml_proxy.plan.prepared import PreparedText, bound, plan_text
-from aurora_ml_proxy.protocol.binary import integer_text, read_binary_row
+from aurora_ml_proxy.protocol.binary import (
+    LENGTH_BYTE,
+    integer_text,
+    read_binary_row,
+    temporal_text,
+)
 from aurora_ml_proxy.protocol.executions import (
+    CURSOR_FLAGS,
     BulkExecution,
     Execution,
     Parameter,
@@ -31,7 +37,11 @@ from aurora_ml_proxy.protocol.executions import (
     write_bulk,
     write_execution,
 )
-from aurora_ml_proxy.protocol.packets import packet_count, write_packet
+from aurora_ml_proxy.protocol.packets import (
+    packet_count,
+    write_lenenc_bytes,
+    write_packet,
+)
 from aurora_ml_proxy.protocol.preparations import Preparation, read_preparation
 from aurora_ml_proxy.protocol.results import (
     ColumnDefinition,
@@ -43,6 +53,7 @@ from aurora_ml_proxy.protocol.results import (
 from aurora_ml_proxy.protocol.vocabulary import (
     COM_STMT_BULK_EXECUTE,
     INTEGER_TYPES,
+    ColumnType,
     Commands,
 )
 from aurora_ml_proxy.session.context import Context, ask_context
@@ -53,6 +64,7 @@ from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.queries import Queries, QueryFailed, next_payload
 from aurora_ml_proxy.session.waiting import MAX_PLANNED_BYTES, planned
 from aurora_ml_proxy.splice.passed import describe_as
+from aurora_ml_proxy.splice.prepared_columns import Definitions, Prepared
 from aurora_ml_proxy.splice.rows import SplicedResult, renumber_expression
 
 LAST_PREPARED = 0xFFFFFFFF
@@ -71,6 +83,8 @@ _LONG_DATA_CHUNK = 1 << 20
 
 _ER_PARSE_ERROR = 1064
 
+_VAR_STRING = bytes((ColumnType.VAR_STRING, 0))
+
 _COM_STMT_PREPARE = bytes((Commands.COM_STMT_PREPARE,))
 
 
@@ -79,7 +93,8 @@ class _Ours:
     """A statement that the upstream has prepared for us."""
 
     id: int
-    definitions: tuple[bytes, ...]
+    definitions: Definitions
+    has_columns: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +122,10 @@ class _Statement:
     text: PreparedText
     context: Context | None
     """None when nothing of it is prepared later."""
-    ours: dict[bytes, _Ours] = field(default_factory=dict)
-    """By their texts, the one used last at the end."""
+    ours: dict[tuple[bytes, bool], _Ours] = field(default_factory=dict)
+    """By their texts, the one used last at the end. One that has had a cursor goes by
+    itself: MySQL 9.7 executes it without one by sending an OK in place of rows."""
+    told: Definitions = field(default_factory=Definitions)
     last: tuple[Parameter, ...] = ()
     """The parameters and attributes of the last execution, for their types."""
     long_data: dict[int, bytearray] = field(default_factory=dict)
@@ -189,7 +206,7 @@ class ServerStatements:
         try:
             if isinstance(text.plan, Splice):
                 statement, _ = bound(text.plan.statement)
-                ours[statement] = await self.prepare_ours(statement, inbox)
+                ours[statement, False] = await self.prepare_ours(statement, inbox)
             else:
                 asked = await ask_context(self._queries, inbox)
                 if asked is None:
@@ -208,12 +225,14 @@ class ServerStatements:
             self._client.write(write_packet(error, seq))
             return Outcome()
         shadow = read_preparation(packets[0], self._layout)
+        packets = self._described(packets, shadow, text.plan)
+        told = Definitions(packets[_columns(packets, shadow, self._layout)])
         self._known[shadow.statement_id] = _Statement(
-            shadow.statement_id, text, context, ours
+            shadow.statement_id, text, context, ours, told
         )
         self.watched.add(shadow.statement_id)
         self.last_prepared = shadow.statement_id
-        self._give(self._described(packets, shadow, text.plan), seq)
+        self._give(packets, seq)
         return Outcome()
 
     async def _restore(self, found_rows: int, inbox: Inbox) -> None:
@@ -274,8 +293,9 @@ class ServerStatements:
                 "a prepared statement with an ML function needs its column definitions: "
                 "set resultset_metadata to FULL"
             )
-        end = len(packets) - (1 if head.columns and self._layout.sends_eof else 0)
-        return _Ours(head.statement_id, tuple(packets[end - head.columns : end]))
+        columns = packets[_columns(packets, head, self._layout)]
+        has_columns = bool(head.columns)
+        return _Ours(head.statement_id, Definitions(columns), has_columns)
 
     def _described(
         self, packets: list[bytes], head: Preparation, plan: Plan
@@ -284,13 +304,12 @@ class ServerStatements:
         described = _described(plan)
         if not head.has_definitions or not described:
             return packets
-        end = len(packets) - (1 if head.columns and self._layout.sends_eof else 0)
-        start = end - head.columns
-        for index in range(head.columns):
-            definition = read_column_definition(packets[start + index], self._layout)
+        place = _columns(packets, head, self._layout)
+        for index, payload in enumerate(packets[place]):
+            definition = read_column_definition(payload, self._layout)
             for each in described:
                 definition = describe_as(definition, each, index, head.columns)
-            packets[start + index] = definition.write()
+            packets[place.start + index] = definition.write()
         return packets
 
     def _give(self, payloads: Iterable[bytes], seq: int) -> None:
@@ -340,6 +359,10 @@ class ServerStatements:
         """The cursor that the last EXECUTE of a statement has left open, if it did."""
         return self._known[statement_id].cursor
 
+    def forget_cursor(self, statement_id: int) -> None:
+        """The cursor has given its last row, and is closed."""
+        self._known[statement_id].cursor = None
+
     # COM_STMT_EXECUTE and COM_STMT_BULK_EXECUTE.
 
     async def execute(
@@ -383,6 +406,13 @@ class ServerStatements:
         long_data = dict(statement.long_data)
         is_too_long = statement.long_data_bytes > MAX_LONG_DATA_BYTES
         _clear_long_data(statement)
+        if not self._dialect.is_mariadb:
+            execution = _with_texts(execution, statement.text.text_parameters)
+        plan = statement.text.plan
+        if isinstance(plan, Inline) and plan.has_check:
+            # Its rows have a column more; with a LIMIT they are few, and a server may
+            # open no cursor.
+            execution = replace(execution, flags=execution.flags & ~CURSOR_FLAGS)
         if is_too_long:
             raise TextTooLong(
                 f"{statement.text.function}: the parameters that were sent as long data "
@@ -410,6 +440,36 @@ class ServerStatements:
         return StatementQueries(
             self, statement, self._upstream, self._layout, tuple(rows), {}, bulk
         )
+
+
+def _columns(packets: list[bytes], head: Preparation, layout: Layout) -> slice:
+    """Where the column definitions are in a response to PREPARE."""
+    if not head.columns or not head.has_definitions:
+        return slice(0, 0)
+    end = len(packets) - layout.sends_eof
+    return slice(end - head.columns, end)
+
+
+def _with_texts(execution: Execution, which: frozenset[int]) -> Execution:
+    """The texts of calls as texts.
+
+    MySQL 9.7 makes NULL of a TIME in CAST(? AS CHAR), and gives a DATETIME 31 places.
+    """
+    if not which:
+        return execution
+    parameters = tuple(
+        _as_text(each) if index in which else each
+        for index, each in enumerate(execution.parameters)
+    )
+    return replace(execution, parameters=parameters)
+
+
+def _as_text(parameter: Parameter) -> Parameter:
+    kind = parameter.type[0]
+    if kind not in LENGTH_BYTE or not parameter.value:
+        return parameter
+    text = temporal_text(kind, parameter.value)
+    return replace(parameter, type=_VAR_STRING, value=write_lenenc_bytes(text))
 
 
 def _clear_long_data(statement: _Statement) -> None:
@@ -467,7 +527,8 @@ class StatementQueries(Queries):
         made = replace(self._executions[execution], flags=0, attributes=())
         self._execute(ours, made, order)
         definitions = await self.read_definitions(inbox) or [
-            read_column_definition(payload, self._layout) for payload in ours.definitions
+            read_column_definition(payload, self._layout)
+            for payload in ours.definitions.last
         ]
         self._columns = [(each.type, each.flags) for each in definitions]
         return definitions
@@ -482,10 +543,11 @@ class StatementQueries(Queries):
             for value, (kind, flags) in zip(values, self._columns, strict=True)
         ]
 
-    async def run(self, sql: bytes, front: bytes, inbox: Inbox) -> Sequence[bytes] | None:
+    async def run(self, sql: bytes, front: bytes, inbox: Inbox) -> Prepared | None:
         """See `Queries`."""
         text, order = bound(sql)
-        ours = self._sent = await self._prepared(text, inbox)
+        has_cursor = self._executions[0].asks_for_cursor
+        ours = self._sent = await self._prepared(text, inbox, has_cursor=has_cursor)
         if self._bulk is None:
             self._execute(ours, self._executions[0], order)
         else:
@@ -495,7 +557,7 @@ class StatementQueries(Queries):
                 tuple(tuple(row[index] for index in order) for row in self._bulk.rows),
             )
             self._upstream.write(write_packet(write_bulk(ours.id, bulk), 0))
-        return ours.definitions
+        return Prepared(ours.definitions, self._statement.told, ours.has_columns)
 
     def leave_cursor(
         self,
@@ -525,13 +587,15 @@ class StatementQueries(Queries):
         payload = write_execution(ours.id, made, self._layout.capabilities)
         self._upstream.write(write_packet(payload, 0))
 
-    async def _prepared(self, text: bytes, inbox: Inbox) -> _Ours:
+    async def _prepared(
+        self, text: bytes, inbox: Inbox, *, has_cursor: bool = False
+    ) -> _Ours:
         known = self._statement.ours
-        ours = known.pop(text, None)
+        ours = known.pop((text, has_cursor), None)
         if ours is None:
             while len(known) >= MAX_OURS:
                 oldest = next(iter(known))
                 self._statements._close(known.pop(oldest).id)
             ours = await self._statements.prepare_ours(text, inbox)
-        known[text] = ours
+        known[text, has_cursor] = ours
         return ours

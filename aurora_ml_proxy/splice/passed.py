@@ -4,7 +4,7 @@ Rows are held back for a while: a statement that fails because an answer is miss
 be sent again as long as its client has seen nothing of it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum
 
@@ -28,6 +28,7 @@ from aurora_ml_proxy.protocol.results import (
     write_column_count,
 )
 from aurora_ml_proxy.protocol.vocabulary import ServerStatus
+from aurora_ml_proxy.splice.prepared_columns import Prepared
 from aurora_ml_proxy.splice.rows import describe
 
 _MORE_RESULTS = int(ServerStatus.SERVER_MORE_RESULTS_EXISTS)
@@ -56,8 +57,8 @@ class PassedResult:
         described: columns of the first result that are nothing but a call.
         has_check: whether the last column is ours, always NULL, and to be cut off.
         has_more: whether the client is told that another result follows the last one.
-        prepared: the column definitions that the upstream sent when it prepared the
-            statement: rows are binary, and MariaDB leaves out definitions it has sent.
+        prepared: what is known of the columns of the first result; rows are binary.
+        is_fetched: whether this is what COM_STMT_FETCH gives: rows, binary ones.
     """
 
     def __init__(
@@ -68,7 +69,8 @@ class PassedResult:
         *,
         has_check: bool = False,
         has_more: bool = False,
-        prepared: Sequence[bytes] | None = None,
+        prepared: Prepared | None = None,
+        is_fetched: bool = False,
     ) -> None:
         self.seq = first_seq
         """The sequence number of the next packet to the client."""
@@ -86,11 +88,17 @@ class PassedResult:
         self._described = tuple(described)
         self._has_check = has_check
         self._more = _MORE_RESULTS if has_more else 0
+        self._is_binary = prepared is not None or is_fetched
         self._prepared = prepared
-        self._at = _At.FIRST
+        self._received: list[bytes] = []
+        self._edited: list[bytes] = []
+        """The definitions, and as the client is told, where that is to be known."""
+        self._count = b""
+        self._at = _At.ROWS if is_fetched else _At.FIRST
         self._left = 0
         self._index = 0
         self._columns = 0
+        """The user's own."""
         self._ready: list[bytes] = []
 
     @property
@@ -121,6 +129,11 @@ class PassedResult:
         self.held_bytes = 0
         return data
 
+    def error_packet(self) -> bytes:
+        """The upstream's ERR as the last packet."""
+        assert self.error is not None
+        return write_packet(self.error, self.seq)
+
     def finish(self, extra_warnings: int) -> bytes:
         """The last packets, once the upstream has sent everything and no error."""
         assert self.terminator is not None
@@ -130,7 +143,7 @@ class PassedResult:
 
     def _without_check(self, payload: bytes) -> bytes:
         """A row without its last column; its bytes are those of a digit, or NULL."""
-        if self._prepared is not None:
+        if self._is_binary:
             return self._without_binary_check(payload)
         if payload[-1] != _NULL:
             self.has_missing = True
@@ -162,12 +175,13 @@ class PassedResult:
         if self._columns < 1:
             raise MalformedPacket("a result set without columns")
         self._index, self._left = 0, count
-        known = self._prepared if not follows else None
-        is_known = known is not None and len(known) == count
-        self._hold(write_column_count(self._columns, payload, with_definitions=is_known))
+        self._count = payload
         self._at = _At.DEFINITIONS if follows else self._behind_definitions()
-        if known is not None and is_known:
-            for definition in known:
+        left_out = self._prepared.left_out(count) if self._prepared is not None else ()
+        if self._prepared is None or not (follows or left_out):
+            self._hold(write_column_count(self._columns, payload))
+        if not follows:
+            for definition in left_out:
                 self._read_definition(definition)
 
     def _behind_definitions(self) -> _At:
@@ -178,14 +192,26 @@ class PassedResult:
         self._index += 1
         if self._index == self._left:
             self._at = self._behind_definitions()
-        if index >= self._columns:
+        if self._prepared is None:
+            if index < self._columns:
+                self._hold(self._edit_definition(index, payload))
             return
-        if self._described:
-            definition = read_column_definition(payload, self._layout)
-            for described in self._described:
-                definition = describe_as(definition, described, index, self._left)
-            payload = definition.write()
-        self._hold(payload)
+        self._received.append(payload)
+        if index < self._columns:
+            self._edited.append(self._edit_definition(index, payload))
+        if self._index == self._left:
+            for packet in self._prepared.tell(
+                self._received, self._edited, self._count, self._layout
+            ):
+                self._hold(packet)
+
+    def _edit_definition(self, index: int, payload: bytes) -> bytes:
+        if not self._described:
+            return payload
+        definition = read_column_definition(payload, self._layout)
+        for described in self._described:
+            definition = describe_as(definition, described, index, self._left)
+        return definition.write()
 
     def _read_eof(self, payload: bytes) -> None:
         if read_status(payload, self._layout) & _CURSOR_EXISTS:
@@ -206,6 +232,7 @@ class PassedResult:
         if read_status(payload, self._layout) & _MORE_RESULTS:
             self._hold(payload)
             self._described, self._has_check = (), False
+            self._prepared = None
             self._at = _At.FIRST
         else:
             self.terminator = payload

@@ -6,7 +6,7 @@ A hot path; what a row looks like is `row_formats`' business.
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -28,6 +28,7 @@ from aurora_ml_proxy.protocol.results import (
     write_column_count,
 )
 from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES, ColumnType, ServerStatus
+from aurora_ml_proxy.splice.prepared_columns import Prepared
 from aurora_ml_proxy.splice.row_formats import BinaryRows, RowFormat, TextRows
 
 Ask = Callable[[bytes | None, str, int], Question]
@@ -79,8 +80,7 @@ class SplicedResult:
         has_more: whether the client is told that another result follows.
         converts_numbers: whether the upstream writes numbers in character_set_results
             too, as MariaDB does; MySQL leaves them in ASCII.
-        prepared: the column definitions that the upstream sent when it prepared the
-            statement: rows are binary, and MariaDB leaves out definitions it has sent.
+        prepared: what is known of the columns; the rows are binary.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class SplicedResult:
         *,
         has_more: bool = False,
         converts_numbers: bool,
-        prepared: Sequence[bytes] | None = None,
+        prepared: Prepared | None = None,
     ) -> None:
         self.seq = first_seq
         """The sequence number of the next packet to the client."""
@@ -121,6 +121,10 @@ class SplicedResult:
         self._charset = "ascii"
         self._converts_numbers = converts_numbers
         self._prepared = prepared
+        self._received: list[bytes] = []
+        self._edited: list[bytes] = []
+        """The definitions, and as the client is told, where that is to be known."""
+        self._count = b""
         self._kinds: list[tuple[int, int]] = []
         """Of binary rows: the type and the flags of each column."""
         self._format: RowFormat = TextRows((), 0, "ascii", "ascii")
@@ -229,40 +233,51 @@ class SplicedResult:
             for _, call in self._fills
         ]
         self._left = count
-        if not follows and self._prepared is not None:
-            if len(self._prepared) != count:
-                raise MalformedPacket("the upstream sends no column definitions")
-            self._pass(write_column_count(self._columns, payload, with_definitions=True))
-            for definition in self._prepared:
-                self._read_definition(definition)
-            return
-        self._pass(write_column_count(self._columns, payload))
+        self._count = payload
         self._at = _At.DEFINITIONS
-        if not follows:
-            self._end_definitions()
-
-    def _end_definitions(self) -> None:
-        self._at = _At.EOF if self._layout.sends_eof else _At.ROWS
-        numbers = self._charset if self._converts_numbers else "ascii"
         if self._prepared is None:
-            self._format = TextRows(
-                self._is_filled, self._plan.appended, self._charset, numbers
-            )
-        else:
-            self._format = BinaryRows(self._is_filled, self._kinds, self._charset)
+            self._pass(write_column_count(self._columns, payload))
+        if follows:
+            return
+        left_out = self._prepared.left_out(count) if self._prepared is not None else ()
+        if self._prepared is not None and not left_out:
+            raise MalformedPacket("the upstream sends no column definitions")
+        for definition in left_out:
+            self._read_definition(definition)
+        if not left_out:
+            self._end_definitions()
 
     def _read_definition(self, payload: bytes) -> None:
         index = self._definitions
         self._definitions += 1
         if self._prepared is not None:
+            self._received.append(payload)
             definition = read_column_definition(payload, self._layout)
             self._kinds.append((definition.type, definition.flags))
         if index < self._columns:
-            self._pass(self._edit_definition(index, payload))
+            edited = self._edit_definition(index, payload)
+            if self._prepared is None:
+                self._pass(edited)
+            else:
+                self._edited.append(edited)
         if self._definitions == self._left:
             self._end_definitions()
         if index >= self._columns:
             self._check_appended(index - self._columns, payload)
+
+    def _end_definitions(self) -> None:
+        self._at = _At.EOF if self._layout.sends_eof else _At.ROWS
+        if self._prepared is not None:
+            self._format = BinaryRows(self._is_filled, self._kinds, self._charset)
+            for packet in self._prepared.tell(
+                self._received, self._edited, self._count, self._layout
+            ):
+                self._pass(packet)
+            return
+        numbers = self._charset if self._converts_numbers else "ascii"
+        self._format = TextRows(
+            self._is_filled, self._plan.appended, self._charset, numbers
+        )
 
     def _edit_definition(self, index: int, payload: bytes) -> bytes:
         call = dict(self._fills).get(index)
