@@ -338,8 +338,9 @@ class ServerStatements:
         statement = self._known[read_statement_id(payload)]
         index, data = int.from_bytes(payload[4:6], "little"), payload[6:]
         statement.long_data_bytes += len(data)
+        held = statement.long_data.setdefault(index, bytearray())
         if statement.long_data_bytes <= MAX_LONG_DATA_BYTES:
-            statement.long_data.setdefault(index, bytearray()).extend(data)
+            held.extend(data)
 
     async def reset(self, statement_id: int, inbox: Inbox) -> None:
         """COM_STMT_RESET: what was sent for parameters is gone, and a cursor is closed.
