@@ -33,7 +33,10 @@ ERRORS: dict[str, ErrorKind] = {
         "An ML call stands where this version cannot answer it.",
     ),
     "UnsupportedPrepare": ErrorKind(
-        1295, "HY000", "client", "An ML call in a server-side prepared statement."
+        1295,
+        "HY000",
+        "client",
+        "A server-side prepared statement that can be answered as text only.",
     ),
     "WrongArgumentCount": ErrorKind(
         1582, "42000", "client", "An ML function with too few or too many arguments."
@@ -123,7 +126,7 @@ class UnsupportedStatement(ProxyError):
 
 
 class UnsupportedPrepare(ProxyError):
-    """An ML call in a server-side prepared statement.
+    """A server-side prepared statement that can be answered as text only.
 
     1295 makes Connector/J and PDO fall back to preparing on their own side.
     """

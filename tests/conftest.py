@@ -39,6 +39,7 @@ IN_EVERY_RUN = {
     "test_views": ("mariadb10",),
     "test_several_statements": ("mariadb10",),
     "test_prepared_text": ("mysql9",),
+    "test_server_statements": ("mariadb10", "mysql9"),
     "test_inline_costs": ("mariadb10",),
     "test_inline_concurrency": ("mysql9",),
     "test_inline_faults": ("mariadb10",),

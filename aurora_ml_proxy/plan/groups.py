@@ -12,6 +12,7 @@ from aurora_ml_proxy.plan.aliases import (
 from aurora_ml_proxy.plan.asking import select
 from aurora_ml_proxy.plan.blocks import Block, Phase
 from aurora_ml_proxy.plan.calls import Call
+from aurora_ml_proxy.plan.names import PARAMETER
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Query
 from aurora_ml_proxy.plan.rows import rows, with_lists
@@ -116,12 +117,14 @@ def _as_key(outline: Outline, item: Item) -> Template:
 
 
 def _is_literal(statement: Statement, span: Span) -> bool:
-    """Whether a string or a number is written out, in parentheses or not."""
+    """Whether a string, a number or a parameter stands there, in parentheses or not."""
     return all(_is_of_literal(statement, i) for i in range(span[0], span[1] + 1))
 
 
 def _is_of_literal(statement: Statement, i: int) -> bool:
     token = statement.tokens[i]
+    if token.kind is Kind.VARIABLE:
+        return PARAMETER.match(token.text) is not None
     if token.kind is not Kind.WORD:
         return token.kind in (Kind.NUMBER, Kind.STRING, Kind.MARK)
     if token.text in (b"TRUE", b"FALSE"):

@@ -8,12 +8,8 @@ texts is measured in docs/lookup-forms.md.
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-<<<<<<< HEAD
 from aurora_ml_proxy.functions import LABELS, ResultType, Sentiment
-=======
-from aurora_ml_proxy.functions import ResultType, Sentiment
 from aurora_ml_proxy.plan.dialect import as_double
->>>>>>> 95cd950 (Server-side prepared statements with ML calls: a shadow for the client, statements of ours for each EXECUTE)
 from aurora_ml_proxy.plan.inline import MISSING
 from aurora_ml_proxy.plan.plan import Inline, InlineCall
 from aurora_ml_proxy.plan.template import Lenient, Template, Unknown

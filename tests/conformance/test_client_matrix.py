@@ -122,18 +122,7 @@ def test_a_client_sees_the_same_straight_and_through_the_proxy(
 
 
 @pytest.mark.parametrize("kind", ["mariadb10", "mysql9"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(
-                name == "odbc", reason="calls in server-side prepared statements"
-            ),
-        )
-        for name in CLIENTS
-    ],
-)
+@pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_calls_the_function_through_the_proxy(
     name: str,
     kind: str,

@@ -59,7 +59,10 @@ def test_the_corpus_shows_the_same_when_it_is_run_twice(
 @pytest.mark.parametrize(
     "session",
     [
-        pytest.param(name, marks=[] if session.whole else pytest.mark.matrix)
+        pytest.param(
+            name,
+            marks=[] if session.whole and session.in_every_run else pytest.mark.matrix,
+        )
         for name, session in SESSIONS.items()
     ],
 )

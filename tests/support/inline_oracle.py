@@ -34,6 +34,8 @@ class Session:
     """Whether that has no characters beyond the Basic Multilingual Plane."""
     whole: bool = False
     """Whether every section is run; else each fourth case, and the sections named."""
+    in_every_run: bool = True
+    """Whether a whole session is run with every run, or with `make matrix` only."""
     sections: tuple[str, ...] = ()
     inside: bool = False
     """Whether the tables left behind are also read by the session itself."""

@@ -8,7 +8,7 @@ _MODES = ("modes",)
 
 SESSIONS = {
     "as it is": Session(whole=True),
-    "prepared": Session(whole=True, prepared=True),
+    "prepared": Session(whole=True, prepared=True, in_every_run=False),
     "parameters": Session(
         whole=True,
         prepared=True,
