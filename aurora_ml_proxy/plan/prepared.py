@@ -239,16 +239,27 @@ def is_parameter(token: Token) -> bool:
     return token.kind is Kind.MARK and token.text == b"?"
 
 
-def as_text(command: Prepare, dialect: Dialect) -> bytes | None:
-    """An expression of what MySQL makes of a literal; None: it is the literal itself.
+def as_text(command: Prepare, dialect: Dialect, collation: bytes) -> bytes | None:
+    """An expression of what MySQL makes of a text; None: it is the text itself.
 
-    MySQL takes a literal behind FROM as utf8mb3 and reads it in character_set_client.
+    MySQL takes a literal behind FROM as utf8mb3, and a variable in the character set of
+    collation_connection; it reads both in character_set_client.
+
+    Args:
+        collation: @@collation_connection.
     """
     charset = dialect.charset.encode()
-    is_variable = command.text.startswith(b"@")
-    if dialect.is_mariadb or is_variable or command.text.isascii() or not charset:
+    if dialect.is_mariadb or not charset:
         return None
-    taken = b"CAST(CONVERT(_%b%b USING utf8mb3) AS BINARY)" % (charset, command.text)
+    if command.text.startswith(b"@"):
+        connection = collation.partition(b"_")[0]
+        if connection == charset:
+            return None
+        taken = b"CAST(CONVERT(%b USING %b) AS BINARY)" % (command.text, connection)
+    elif command.text.isascii():
+        return None
+    else:
+        taken = b"CAST(CONVERT(_%b%b USING utf8mb3) AS BINARY)" % (charset, command.text)
     return b"CONVERT(%b USING %b)" % (taken, charset)
 
 
@@ -286,6 +297,18 @@ def literal(text: bytes, dialect: Dialect) -> bytes | None:
             text = text.replace(b"\\", b"\\\\")
         return b"'" + text.replace(b"'", b"''") + b"'"
     return hexadecimal(text) if dialect.is_mariadb else None
+
+
+def in_variable(variable: bytes, text: bytes, dialect: Dialect) -> bytes:
+    """The SET by which MySQL has a text of UTF-8 in a variable, to take it from there.
+
+    As bytes it is not converted to collation_connection, whose letters are four bytes
+    at most; their number has to be a multiple of that.
+    """
+    charset = dialect.charset.encode()
+    taken = b"CAST(CONVERT(%b USING %b) AS BINARY)" % (hexadecimal(text), charset)
+    padded = b"SELECT RPAD(t,(LENGTH(t)+3) DIV 4*4,X'20') FROM (SELECT %b AS t) x" % taken
+    return b"SET %b=(%b)" % (variable, padded)
 
 
 def hexadecimal(text: bytes) -> bytes:

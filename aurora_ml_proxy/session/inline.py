@@ -440,18 +440,24 @@ class InlineAnswer:
         """Whether an ERR packet says that an answer is not in the statement."""
         if not may_be_missing(packet) or _MISSING in packet:
             return may_be_missing(packet)
-        return await self._warns_of_missing(inbox)
+        # MariaDB goes on for a while, and the error is the first that it met.
+        return any((await self._tells_of_missing(inbox))[:1])
 
     async def _has_swallowed(self, inbox: Inbox) -> bool:
         """Whether an OK hides that an answer is missing: MariaDB's DO ignores errors."""
         assert self.passed.terminator is not None
         if not read_warnings(self.passed.terminator, self._layout):
             return False
-        return await self._warns_of_missing(inbox)
+        return any(await self._tells_of_missing(inbox))
 
-    async def _warns_of_missing(self, inbox: Inbox) -> bool:
+    async def _tells_of_missing(self, inbox: Inbox) -> list[bool]:
+        """For each value that was out of range, whether that was a missing answer."""
         rows = await self._queries.rows(b"SHOW WARNINGS", inbox)
-        return any(_MISSING in (row[2] or b"").replace(b"\0", b"") for row in rows)
+        return [
+            _MISSING in (row[2] or b"").replace(b"\0", b"")
+            for row in rows
+            if read_number(row[1]) == _ER_DATA_OUT_OF_RANGE
+        ]
 
 
 def may_be_missing(packet: bytes) -> bool:

@@ -24,7 +24,7 @@ from aurora_ml_proxy.plan.prepared import (
     PreparedText,
     as_text,
     bound,
-    hexadecimal,
+    in_variable,
     literal,
     plan_text,
 )
@@ -72,7 +72,8 @@ _TEXT = b"@aurora_ml_text"
 _ER_PARSE_ERROR = 1064
 _ER_DATA_OUT_OF_RANGE = 1690
 
-_COUNT = b"SHOW SESSION STATUS LIKE 'Com_prepare_sql'"
+_COUNT = b"SHOW SESSION STATUS WHERE Variable_name='Com_prepare_sql'"
+"""MySQL's LIKE finds nothing where collation_connection is utf16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,8 @@ class PreparedStatements:
         text, context = asked.text, asked.context
         count = 0 if self._known else await self._count(inbox)
         dialect = context.dialect(self._dialect)
-        if (again := as_text(command, dialect)) is not None:
+        again = as_text(command, dialect, context.collation or b"")
+        if again is not None:
             asked = await self._ask(again, inbox)
             text = text if asked is None else asked.text
         try:
@@ -334,7 +336,7 @@ class PreparedStatements:
         found = literal(text, dialect)
         if found is not None:
             return found
-        await self._command(b"SET %b=%b" % (_TEXT, hexadecimal(text)), inbox)
+        await self._command(in_variable(_TEXT, text, dialect), inbox)
         return _TEXT
 
     async def _command(self, sql: bytes, inbox: Inbox) -> None:

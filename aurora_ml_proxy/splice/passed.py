@@ -13,6 +13,7 @@ from aurora_ml_proxy.plan.plan import Described
 from aurora_ml_proxy.protocol.binary import ROW_HEADER, is_null
 from aurora_ml_proxy.protocol.packets import (
     packet_count,
+    read_lenenc_bytes,
     write_lenenc_bytes,
     write_packet,
 )
@@ -249,7 +250,7 @@ def describe_as(
         columns: how many there are, a check's included.
     """
     if described.column is None:
-        if definition.name != write_lenenc_bytes(described.name):
+        if not _is_named(definition, described.name):
             return definition
     elif described.column not in (index, index - columns):
         return definition
@@ -261,6 +262,13 @@ def describe_as(
     if described.is_own:
         return edited
     return replace(edited, org_name=definition.org_name)
+
+
+def _is_named(definition: ColumnDefinition, name: bytes) -> bool:
+    """Whether a column has this name; in a wide character_set_results NULs are between
+    its letters."""
+    found, _ = read_lenenc_bytes(definition.name, 0)
+    return found is not None and found.replace(b"\0", b"") == name
 
 
 _READERS = {

@@ -11,6 +11,7 @@ from aurora_ml_proxy.plan.prepared import (
     Prepare,
     as_text,
     bound,
+    in_variable,
     literal,
     plan_text,
     read_command,
@@ -116,10 +117,22 @@ def test_a_text_as_a_literal():
     assert literal("é".encode(), MYSQL) is None
 
 
-def test_mysql_reads_a_literal_twice():
+def test_mysql_reads_a_text_twice():
     command = Prepare("q", b"q", "'é'".encode("latin-1"))
     latin1 = Dialect(charset="latin1")
-    assert b"USING latin1)" in (as_text(command, latin1) or b"")
-    assert as_text(command, MARIADB) is None
-    assert as_text(Prepare("q", b"q", b"'e'"), latin1) is None
-    assert as_text(Prepare("q", b"q", "@é".encode()), latin1) is None
+    collation = b"latin1_swedish_ci"
+    assert b"USING latin1)" in (as_text(command, latin1, collation) or b"")
+    assert as_text(command, MARIADB, collation) is None
+    assert as_text(Prepare("q", b"q", b"'e'"), latin1, collation) is None
+    variable = Prepare("q", b"q", b"@e")
+    assert as_text(variable, latin1, collation) is None
+    assert as_text(variable, MARIADB, b"utf16_bin") is None
+    read = b"CONVERT(CAST(CONVERT(@e USING utf16) AS BINARY) USING latin1)"
+    assert as_text(variable, latin1, b"utf16_bin") == read
+
+
+def test_a_text_in_a_variable_is_whole_letters_of_every_character_set():
+    assert in_variable(b"@t", b"\xc3\xa9", Dialect(charset="gbk")) == (
+        b"SET @t=(SELECT RPAD(t,(LENGTH(t)+3) DIV 4*4,X'20') FROM "
+        b"(SELECT CAST(CONVERT(_utf8mb4 X'c3a9' USING gbk) AS BINARY) AS t) x)"
+    )

@@ -260,6 +260,15 @@ def test_columns_are_described_by_their_name():
     assert [d.type for d in found] == [VAR_STRING, BLOB, VAR_STRING]
 
 
+@pytest.mark.parametrize("codec", ["utf-16-be", "utf-16-le", "utf-32-be"])
+def test_a_name_may_come_in_a_wide_character_set(codec):
+    payloads = result(OLD, columns=2)
+    names = [name.encode(codec) for name in ("score", "other")]
+    payloads[1:3] = [definition(name, kind=BLOB) for name in names]
+    found = definitions_of(payloads, Described(None, LABEL, b"score", is_own=False))
+    assert [d.type for d in found] == [VAR_STRING, BLOB]
+
+
 def test_a_column_that_is_only_named():
     payloads = result(OLD, columns=2)
     named = Described(0, None, b"longer than before" * 20)

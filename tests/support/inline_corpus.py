@@ -7,7 +7,7 @@ session run it, and behind /*quiet*/ nothing is asked before the next step. Line
 `# error mariadb10 mysql`, `# refused` for an error that each side words by itself,
 `# proxy refuses` where the proxy may have an error of its own instead, and
 `# may differ: rows` or `# may differ mysql: column length, counts` for fields that are
-not compared.
+not compared, all of it in some sessions only with `# may differ in latin1, gbk: error`.
 """
 
 import re
@@ -27,13 +27,24 @@ QUIET = "/*quiet*/"
 
 _MARK = re.compile(
     r"# (only|error|refused|proxy refuses|may differ)((?: (?:mysql|mariadb)\d*)*)"
-    r"(?:: ([a-z_, ]+))?$"
+    r"(?: in (\w[\w, ]+))?(?:: ([a-z_, ]+))?$"
 )
 
 _WRITES = re.compile(
     r"\b(INSERT|REPLACE|UPDATE|DELETE|CREATE|ALTER|DROP|CALL|OUTFILE|DUMPFILE|LOAD|TRUNCATE)\b",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Fields that are not compared."""
+
+    kinds: tuple[str, ...]
+    """On these kinds of server."""
+    sessions: tuple[str, ...]
+    """In these sessions; in all without any."""
+    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +64,8 @@ class Case:
     """Whether the error need not be the same on both sides."""
     proxy_refuses: bool = False
     """Whether the proxy may have an error of its own."""
-    ignored: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
-    """Kinds of server, and the fields that are not compared there."""
+    ignored: tuple["Ignored", ...] = ()
+    """What is not compared."""
 
     @property
     def name(self) -> str:
@@ -71,12 +82,13 @@ class Case:
     def fails_on(self, kind: str) -> bool:
         return kind.startswith(self.errors) if self.errors else False
 
-    def may_differ(self, kind: str) -> set[str]:
+    def may_differ(self, kind: str, session: str) -> set[str]:
         return {
             field
-            for kinds, fields in self.ignored
-            if kind.startswith(kinds)
-            for field in fields
+            for ignored in self.ignored
+            if kind.startswith(ignored.kinds)
+            and (not ignored.sessions or session in ignored.sessions)
+            for field in ignored.fields
         }
 
 
@@ -126,8 +138,9 @@ def _read_case(section: str, number: int, line: int, paragraph: list[str]) -> Ca
         if mark := _MARK.match(content):
             kinds = tuple(mark[2].split()) or ("",)
             marks[mark[1]] = marks.get(mark[1], ()) + kinds
-            if mark[3]:
-                ignored.append((kinds, tuple(mark[3].split(", "))))
+            if mark[4]:
+                sessions = tuple(mark[3].split(", ")) if mark[3] else ()
+                ignored.append(Ignored(kinds, sessions, tuple(mark[4].split(", "))))
         elif not content.startswith("#"):
             text.append(content)
     steps = re.split(r";;[ \t]*\n", "\n".join([*text, ""]))

@@ -5,7 +5,7 @@ the same tables, since a schema's name shows in column definitions and plans.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pymysql
@@ -49,8 +49,7 @@ class Session:
     """Whether statements are prepared by the server, and rows are binary."""
     parameters: bool = False
     """Whether plain literals become parameters where the server allows it."""
-    may_differ: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-    """Kind of server, case, and fields that are not compared in this session."""
+    name: str = ""
 
 
 Columns = tuple[tuple[Any, ...], ...]
@@ -96,6 +95,8 @@ class Shown:
     """The tables as others see them."""
     kind: str = ""
     """Of the server."""
+    session: str = ""
+    """The session's name."""
 
 
 class _Connection(PreparedConnection):
@@ -241,19 +242,9 @@ class Client:
         return first, second
 
 
-def excepted(session: Session, kind: str, case: Case) -> Case:
-    """The case with what is not compared in this session."""
-    fields = [
-        (("",), found)
-        for of_kind, name, found in session.may_differ
-        if kind.startswith(of_kind) and name == case.name
-    ]
-    return replace(case, ignored=case.ignored + tuple(fields)) if fields else case
-
-
 def choose_for(session: Session, kind: str, cases: Sequence[Case]) -> list[Case]:
     """The cases that are run in a session on a kind of server."""
-    cases = [excepted(session, kind, case) for case in cases if case.is_for(kind)]
+    cases = [case for case in cases if case.is_for(kind)]
     if session.before:
         # A statement that the server refuses may have ended the transaction.
         cases = [case for case in cases if not case.refused]
@@ -299,7 +290,9 @@ def run_side(
             inside = client.inside(tables.names()) if session.inside else {}
             writes = case.writes or bool(session.before)
             left_behind = tables.left_behind() if writes else {}
-            shown.append(Shown(steps, inside, left_behind, tables.server.kind))
+            shown.append(
+                Shown(steps, inside, left_behind, tables.server.kind, session.name)
+            )
             client.end_case()
             if writes:
                 tables.put_back(left_behind)

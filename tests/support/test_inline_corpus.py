@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.inline_corpus import ad_hoc, choose, read_corpus, read_section
+from support.inline_sessions import SESSIONS
 
 TEXT = """\
 # A title.
@@ -33,6 +34,22 @@ def test_a_paragraph_is_a_case_and_its_marks_are_read(tmp_path: Path) -> None:
     assert second.steps == ("INSERT INTO x VALUES ('a;;b')",)
     assert second.is_for("mariadb10") and not second.fails_on("mysql9")
     assert second.writes
+
+
+def test_a_field_may_differ_on_a_kind_of_server_or_in_a_session(tmp_path: Path) -> None:
+    marks = (
+        "# may differ mysql: counts\n# may differ in latin1, no backslash: error, rows"
+    )
+    (tmp_path / "part.sql").write_text(f"{marks}\nSELECT 1")
+    (case,) = read_section(tmp_path / "part.sql")
+    assert case.may_differ("mysql9", "as it is") == {"counts"}
+    assert case.may_differ("mariadb10", "no backslash") == {"error", "rows"}
+    assert case.may_differ("mariadb10", "gbk") == set()
+
+
+def test_every_session_that_is_named_is_one() -> None:
+    named = {s for case in read_corpus() for i in case.ignored for s in i.sessions}
+    assert named <= SESSIONS.keys()
 
 
 def test_cases_are_chosen_by_section_and_by_number() -> None:

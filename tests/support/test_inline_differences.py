@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.inline_corpus import ad_hoc
+from support.inline_corpus import Ignored, ad_hoc
 from support.inline_differences import differences, is_ordered, summary
 from support.inline_oracle import Result, Shown, Step
 
@@ -127,7 +127,7 @@ def test_a_case_that_the_proxy_refuses_needs_the_proxys_own_error() -> None:
 
 
 def test_fields_that_may_differ_are_not_compared_on_that_kind_of_server() -> None:
-    case = replace(CASE, ignored=((("mysql",), ("affected_rows",)),))
+    case = replace(CASE, ignored=(Ignored(("mysql",), (), ("affected_rows",)),))
     for kind, expected in (("mysql9", []), ("mariadb10", ["affected_rows"])):
         sides = [
             replace(side, kind=kind) for side in (SHOWN, with_result(affected_rows=3))
