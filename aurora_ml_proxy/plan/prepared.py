@@ -45,7 +45,7 @@ from aurora_ml_proxy.plan.tokens import (
     read_statement,
     tokenize,
 )
-from aurora_ml_proxy.plan.views import ViewDefinition
+from aurora_ml_proxy.plan.views import ViewDefinition, Viewed, read_viewed
 
 _DIAGNOSTICS = re.compile(
     rb"(?<!\w)(?:found_rows|row_count)\b|warning_count|error_count", re.IGNORECASE
@@ -99,6 +99,18 @@ class PreparedText:
     function: str
     text_parameters: frozenset[int] = frozenset()
     """The parameters, from 0, that are the whole text of a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewedText:
+    """A text that may read a view with calls."""
+
+    plan: Viewed
+    """As `PreparedText.plan`."""
+    parameters: int
+    function: str = "a view"
+    """For messages: which function it calls is known to the server only."""
+    text_parameters: frozenset[int] = frozenset()
 
 
 def read_command(
@@ -223,6 +235,21 @@ def plan_text(
         )
     shadows = tuple(_Shadow(statement, calls, delay, dialect).text() for delay in _DELAYS)
     return PreparedText(plan, count, shadows, name, _text_parameters(statement, calls))
+
+
+def plan_viewed(text: bytes, dialect: Dialect) -> ViewedText | None:
+    """How to answer a text that reads views, should one of them call a function.
+
+    Returns: None when it cannot be read, or could not be answered.
+    """
+    if PARAMETER.search(text):
+        return None
+    try:
+        marked, count = _marked(text, dialect)
+        viewed = read_viewed(marked, dialect, "")
+    except (Unreadable, ProxyError):
+        return None
+    return ViewedText(viewed, count)
 
 
 def _text_parameters(statement: Statement, calls: Sequence[Call]) -> frozenset[int]:

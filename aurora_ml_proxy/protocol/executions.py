@@ -52,6 +52,10 @@ class Execution:
     parameters: tuple[Parameter, ...]
     attributes: tuple[Parameter, ...]
 
+    def without_extras(self) -> "Execution":
+        """The same parameters for a query of ours: no cursor, no attributes."""
+        return Execution(0, self.parameters, ())
+
     @property
     def asks_for_cursor(self) -> bool:
         """Whether the rows are to wait for COM_STMT_FETCH."""

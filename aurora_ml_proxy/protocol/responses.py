@@ -6,6 +6,7 @@ was read off MariaDB 10.11, 11.8 and MySQL 9.7 (docs/protocol-support.md).
 """
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum, IntEnum
 
 from aurora_ml_proxy.errors import MalformedPacket
@@ -94,6 +95,10 @@ _OK, _INFILE, _EOF, _ERR = 0x00, 0xFB, 0xFE, 0xFF
 _PROGRESS_ERRNO = b"\xff\xff"
 
 
+def _ignore(statement_id: int | None) -> None:
+    """Nobody wants to know."""
+
+
 class ResponseFollower:
     """Fed with all that the upstream sends, it knows which commands are answered."""
 
@@ -106,6 +111,8 @@ class ResponseFollower:
         """The upstream asked for LOCAL INFILE data; the caller clears it."""
         self.last_prepared: int | None = None
         """The statement that MariaDB means by the id -1."""
+        self.on_prepared: Callable[[int | None], None] = _ignore
+        """Called for each COM_STMT_PREPARE with its statement, or None for an error."""
         self.is_blind = False
         """The stream has no commands any more, or makes no sense: only pass bytes on."""
         self._outstanding: deque[Response] = deque()
@@ -224,6 +231,7 @@ class ResponseFollower:
                 self.status &= ~_MORE_RESULTS
                 if self._at == _At.PREPARE:
                     self.last_prepared = None
+                    self.on_prepared(None)
                 self._done()
             return
         _READERS[self._at](self, first, payload)
@@ -280,6 +288,7 @@ class ResponseFollower:
         if len(payload) < 12:
             raise MalformedPacket("a response to COM_STMT_PREPARE is cut off")
         self.last_prepared = int.from_bytes(payload[1:5], "little")
+        self.on_prepared(self.last_prepared)
         columns = int.from_bytes(payload[5:7], "little")
         parameters = int.from_bytes(payload[7:9], "little")
         eofs = (bool(columns) + bool(parameters)) if self._sends_eof else 0

@@ -390,21 +390,29 @@ class Answerer:
             return None
         if not _QUERY.match(sql) or b";" in sql.rstrip(b" \t\r\n;"):
             return None
+        self._queries.send(sql, _COM_QUERY + attributes)
+        passed = await self._receive_held(seq, inbox)
+        if isinstance(passed, Outcome):
+            return passed
+        return await self.answer_view(piece, b"", passed, inbox, next_transaction)
+
+    async def _receive_held(self, seq: int, inbox: Inbox) -> Outcome | Packet:
+        """Pass a response on, held back for a while.
+
+        Returns: a marker's error of which the client has seen nothing.
+        """
         held = HeldResult(PassedResult(self._layout, seq), self._client)
         passed = held.passed
-        self._queries.send(sql, _COM_QUERY + attributes)
         await held.receive(inbox)
         if passed.error is None:
             self._client.write(passed.finish(0))
             assert passed.terminator is not None
             return Outcome(read_status(passed.terminator, self._layout))
         if not markers.is_unanswered(passed.error):
-            data = passed.take()
-            self._client.write(data + write_packet(passed.error, passed.seq))
+            self._client.write(passed.take() + passed.error_packet())
             return Outcome()
         if not held.has_released:
-            error = Packet(passed.error, seq)
-            return await self.answer_view(piece, b"", error, inbox, next_transaction)
+            return Packet(passed.error, seq)
         too_late = UnsupportedStatement(
             f"{markers.function_of(passed.error)}: a view that calls it is read behind "
             "more rows than can be held back; read it by itself"
@@ -417,19 +425,43 @@ class Answerer:
         assert piece.statement is not None
         try:
             _, sql = split_attributes(piece.statement, self._layout.capabilities)
+        except MalformedPacket:
+            return
+        await self._learn_views_of(sql, inbox)
+
+    async def adopt(self, statement_id: int, inbox: Inbox) -> bool:
+        """Take over a statement that was prepared unread, and has met a marker.
+
+        Returns: whether it is answered from now on.
+        Raises: UpstreamLost.
+        """
+        sql = await self.statements.adopt(statement_id, self._dialect)
+        if sql is None:
+            return False
+        await self._learn_views_of(sql, inbox)
+        return True
+
+    async def _learn_views_of(self, sql: bytes, inbox: Inbox) -> None:
+        try:
             viewed = await planned(read_viewed, sql, self._dialect, "")
             rows = await self._queries.rows(views_among(viewed.names), inbox)
-        except (MalformedPacket, UnsupportedStatement, QueryFailed):
+        except (UnsupportedStatement, QueryFailed):
             return
         self._views.learn(row[0] for row in rows if row[0])
 
     async def _view(
-        self, viewed: Viewed, attributes: bytes, seq: int, error: bytes, inbox: Inbox
+        self,
+        viewed: Viewed,
+        attributes: bytes,
+        seq: int,
+        error: bytes,
+        inbox: Inbox,
+        queries: Queries | None = None,
     ) -> Outcome:
         function = markers.function_of(error)
         evaluation = self._evaluate(function, inbox)
         answer = ViewAnswer(
-            *(viewed, function, self._queries, self._layout),
+            *(viewed, function, queries or self._queries, self._layout),
             *(evaluation, self._client, seq),
         )
         answer.next_transaction = self._next_transaction
@@ -517,6 +549,8 @@ class Answerer:
             return self._refuse(error, seq)
         if found is None:
             return None
+        if isinstance(found.plan, Viewed):
+            return await self._execute_viewed(found.plan, found.queries, seq, inbox)
         self._found_rows = found.found_rows
         try:
             outcome = await self._carry_out_plan(
@@ -531,6 +565,31 @@ class Answerer:
             # The shadow would fail, with an error that is none of the user's.
             return self._refuse(_unreadable(found.plan), seq)
         return outcome
+
+    async def prepare_viewed(self, piece: Piece, inbox: Inbox) -> Outcome | None:
+        """Answer a COM_STMT_PREPARE that may read a view; None: pass it on.
+
+        Raises: UpstreamLost.
+        """
+        assert piece.statement is not None
+        dialect = self._dialect
+        try:
+            if depends_on_session(piece.statement):
+                dialect = await self._ask_dialect(b"", inbox)
+                await self._queries.restore_found_rows(self._found_rows or 0, inbox)
+        except (MalformedPacket, QueryFailed):
+            return None
+        seq = packet_count(1 + len(piece.statement))
+        return await self.statements.prepare_viewed(piece.statement, dialect, seq, inbox)
+
+    async def _execute_viewed(
+        self, viewed: Viewed, queries: Queries, seq: int, inbox: Inbox
+    ) -> Outcome:
+        await queries.run(viewed.statement, b"", inbox)
+        found = await self._receive_held(seq, inbox)
+        if isinstance(found, Outcome):
+            return found
+        return await self._view(viewed, b"", seq, found.payload, inbox, queries)
 
     async def fetch(
         self, piece: Piece, statement_id: int, cursor: Cursor, inbox: Inbox

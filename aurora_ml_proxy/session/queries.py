@@ -104,8 +104,15 @@ class Queries:
         Returns: its columns; none where the session has turned definitions off.
         Raises: QueryFailed, UpstreamLost.
         """
-        self.send(await self.bind(sql, inbox))
+        await self.begin(sql, inbox)
         return await self.read_definitions(inbox)
+
+    async def begin(self, sql: bytes, inbox: Inbox) -> None:
+        """Send a query of a plan; its response comes next.
+
+        Raises: QueryFailed, UpstreamLost.
+        """
+        self.send(await self.bind(sql, inbox))
 
     def read_row(self, payload: bytes) -> list[bytes | None]:
         """The values of a row of `ask`: integers in digits, strings as they are."""

@@ -98,6 +98,11 @@ _CLEARS_WARNINGS = frozenset(
 """Commands besides COM_QUERY after which SHOW WARNINGS speaks of something else."""
 
 
+_KEPT = frozenset((Commands.COM_QUERY, Commands.COM_STMT_EXECUTE))
+"""Commands that a view may make fail."""
+
+_COM_STMT_EXECUTE = bytes((Commands.COM_STMT_EXECUTE,))
+
 _SEVERAL_STATEMENTS = {b"\0\0": True, b"\1\0": False}
 """MYSQL_OPTION_MULTI_STATEMENTS_ON and _OFF; servers refuse others with an error."""
 
@@ -151,6 +156,7 @@ class Session:
             context.views,
         )
         self._statements = self._answerer.statements
+        self._follower.on_prepared = self._statements.passed_on
         self._splitter = CommandSplitter(self._statements.watched)
         self._task: Any = None
         self._idle = asyncio.Event()
@@ -344,9 +350,11 @@ class Session:
 
     def _keep(self, piece: Piece) -> None:
         """Keep a statement that a view may make fail, to answer it then."""
-        is_kept = piece.statement is not None and len(piece.raw) <= MAX_KEPT_BYTES
-        is_query = piece.command == Commands.COM_QUERY
-        self._sent = piece.raw if is_kept and is_query else b""
+        is_kept = piece.command in _KEPT and len(piece.raw) <= MAX_KEPT_BYTES
+        is_whole = piece.statement is not None or _is_whole(piece.raw)
+        self._sent = piece.raw if is_kept and is_whole else b""
+        if piece.command == Commands.COM_STMT_PREPARE:
+            self._statements.note(piece.statement or b"")
 
     def _set_option(self, option: bytes) -> None:
         """COM_SET_OPTION says whether a packet may hold several statements."""
@@ -454,7 +462,9 @@ class Session:
         ):
             self._context.answering.add(self)
             try:
-                if names_function or self._answerer.prepared.concerns(sql):
+                if is_prepare and not names_function:
+                    outcome = await self._answerer.prepare_viewed(piece, inbox)
+                elif names_function or self._answerer.prepared.concerns(sql):
                     outcome = await self._answerer.answer(
                         piece, inbox, self._last, next_transaction
                     )
@@ -535,17 +545,20 @@ class Session:
         """The upstream's response ends in a marker's error: of a statement on a view."""
         follower = self._follower
         can_answer = follower.awaits_one_result and self._sent and self._task is None
+        is_execute = self._sent[4:5] == _COM_STMT_EXECUTE
         before = follower.unanswered
         follower.feed(data)
         has_ended = follower.unanswered < before and not follower.is_blind
         cut = markers.split_error(data) if has_ended else None
         if cut is None:
             self._client.write(data)
-        elif can_answer:
+        elif can_answer and not is_execute:
             self._start(partial(self._look_at_view, *cut))
+        elif can_answer and not self._statements.knows(read_statement_id(self._sent[5:])):
+            self._start(partial(self._look_at_execute, self._sent, *cut))
         else:
             front, packet = cut
-            how = "alone" if self._sent else "as text; prepare on the client's side"
+            how = "alone" if self._sent else "as text"
             error = UnsupportedStatement(
                 f"{markers.function_of(packet.payload)}: a view that calls it could not "
                 f"be answered here; send the statement again, {how}"
@@ -564,7 +577,22 @@ class Session:
 
     async def _learn_views(self) -> None:
         """Next time hold back the result of what has just failed in its middle."""
-        await self._answerer.learn_views(_read_piece(self._sent), self._pull_upstream())
+        if self._sent[4] == Commands.COM_QUERY:
+            piece = _read_piece(self._sent)
+            await self._answerer.learn_views(piece, self._pull_upstream())
+
+    async def _look_at_execute(self, raw: bytes, front: bytes, error: Packet) -> None:
+        """Answer an EXECUTE that has met a marker, of which the client saw nothing."""
+        statement_id = read_statement_id(raw[5:])
+        if await self._answerer.adopt(statement_id, self._pull_upstream()):
+            piece = Piece(raw, True, Commands.COM_STMT_EXECUTE, raw[5:])
+            await self._look_at_prepared(piece)
+            return
+        refusal = UnsupportedStatement(
+            f"{markers.function_of(error.payload)}: a view that calls it could not be "
+            "answered here; send the statement as text"
+        )
+        self._client.write(front + write_packet(write_error(refusal), error.seq))
 
     async def _look_at_view(self, front: bytes, error: Packet) -> None:
         """Answer the statement that was sent last, of which the client saw nothing.
@@ -618,6 +646,11 @@ class Session:
             self._follower.status = read_ok_status(answer)
         self._client_inbox = None
         self._splitter.feed(client.take_rest())
+
+
+def _is_whole(raw: bytes) -> bool:
+    """Whether a piece is a command of one packet."""
+    return len(raw) == 4 + int.from_bytes(raw[:3], "little")
 
 
 def _with_statement_id(piece: Piece, statement_id: int) -> Piece:

@@ -6,6 +6,7 @@ proxy does not see. An EXECUTE that it does see is carried out by statements of 
 answers in them or placeholders; a parameter stays a parameter, with the bytes that came.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,14 @@ from aurora_ml_proxy.errors import (
 from aurora_ml_proxy.evaluate.evaluation import Evaluation
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.plan import Described, Inline, Plan, Splice
-from aurora_ml_proxy.plan.prepared import PreparedText, bound, plan_text
+from aurora_ml_proxy.plan.prepared import (
+    PreparedText,
+    ViewedText,
+    bound,
+    plan_text,
+    plan_viewed,
+)
+from aurora_ml_proxy.plan.views import Viewed
 from aurora_ml_proxy.protocol.binary import (
     LENGTH_BYTE,
     integer_text,
@@ -78,6 +86,9 @@ MAX_LONG_DATA_BYTES = 64 << 20
 """Of COM_STMT_SEND_LONG_DATA, which is held until the statement is executed; MySQL's
 default max_allowed_packet, which is the server's own limit for it."""
 
+MAX_NOTED_BYTES = 16 << 10
+"""Texts of prepared statements that are kept, to know which view one has read."""
+
 _LONG_DATA_CHUNK = 1 << 20
 """Under every max_allowed_packet that a server runs with."""
 
@@ -119,7 +130,7 @@ class _Statement:
 
     id: int
     """The shadow's."""
-    text: PreparedText
+    text: PreparedText | ViewedText
     context: Context | None
     """None when nothing of it is prepared later."""
     ours: dict[tuple[bytes, bool], _Ours] = field(default_factory=dict)
@@ -137,7 +148,7 @@ class _Statement:
 class Executed:
     """What to carry out for an EXECUTE."""
 
-    plan: Plan
+    plan: Plan | Viewed
     queries: "StatementQueries"
     found_rows: int | None
     """FOUND_ROWS() before the statement, where a question was asked."""
@@ -164,11 +175,18 @@ class ServerStatements:
         self._layout = layout
         self._dialect = dialect
         self._known: dict[int, _Statement] = {}
+        self._pending: deque[bytes] = deque()
+        """Statements that are being prepared and are not looked into."""
+        self._noted: dict[int, bytes] = {}
+        """Those that were prepared last, by their ids."""
+        self._noted_bytes = 0
 
     def forget_all(self) -> None:
         """COM_CHANGE_USER or COM_RESET_CONNECTION: the server has none any more."""
         self._known.clear()
         self.watched.clear()
+        self._noted.clear()
+        self._noted_bytes = 0
 
     def knows(self, statement_id: int) -> bool:
         """Whether this is the id of a statement with calls."""
@@ -323,6 +341,62 @@ class ServerStatements:
         command = bytes((Commands.COM_STMT_CLOSE,)) + statement_id.to_bytes(4, "little")
         self._upstream.write(write_packet(command, 0))
 
+    async def prepare_viewed(
+        self, sql: bytes, dialect: Dialect, seq: int, inbox: Inbox
+    ) -> Outcome | None:
+        """Prepare a statement that may read a view with calls, as its client wrote it.
+
+        Returns: None when it could not be answered: pass it on.
+        Raises: UpstreamLost.
+        """
+        self.last_prepared = None
+        if self._dialect.is_mariadb:
+            self.watched.add(LAST_PREPARED)
+        text = await planned(plan_viewed, sql, dialect)
+        if text is None:
+            return None
+        try:
+            packets = await self._prepare(sql, inbox)
+        except QueryFailed as failure:
+            self._client.write(write_packet(failure.packet, seq))
+            return Outcome()
+        head = read_preparation(packets[0], self._layout)
+        self._known[head.statement_id] = _Statement(head.statement_id, text, None)
+        self.watched.add(head.statement_id)
+        self.last_prepared = head.statement_id
+        self._give(packets, seq)
+        return Outcome()
+
+    def note(self, sql: bytes) -> None:
+        """A statement is being prepared that is not looked into; it may read a view."""
+        self._pending.append(sql)
+
+    def passed_on(self, statement_id: int | None) -> None:
+        """The upstream has prepared the next of those; None: it has not."""
+        sql = self._pending.popleft() if self._pending else b""
+        if statement_id is None or not 0 < len(sql) <= MAX_NOTED_BYTES:
+            return
+        self._noted[statement_id] = sql
+        self._noted_bytes += len(sql)
+        while self._noted_bytes > MAX_NOTED_BYTES:
+            self._noted_bytes -= len(self._noted.pop(next(iter(self._noted))))
+
+    async def adopt(self, statement_id: int, dialect: Dialect) -> bytes | None:
+        """Answer from now on a statement that was passed on and has read a view.
+
+        Returns: its text; None when that is not known, or could not be answered.
+        """
+        sql = self._noted.pop(statement_id, None)
+        if sql is None:
+            return None
+        self._noted_bytes -= len(sql)
+        text = await planned(plan_viewed, sql, dialect)
+        if text is None:
+            return None
+        self._known[statement_id] = _Statement(statement_id, text, None)
+        self.watched.add(statement_id)
+        return sql
+
     # What the client says of a statement.
 
     def close(self, statement_id: int) -> None:
@@ -378,8 +452,11 @@ class ServerStatements:
         """
         statement = self._known[statement_id]
         count = statement.text.parameters
+        is_bulk = command == COM_STMT_BULK_EXECUTE
+        if is_bulk and isinstance(statement.text.plan, Viewed):
+            return None
         try:
-            if command == COM_STMT_BULK_EXECUTE:
+            if is_bulk:
                 types = [each.type for each in statement.last]
                 queries = self._bulk(statement, read_bulk(payload, count, types))
             else:
@@ -525,14 +602,22 @@ class StatementQueries(Queries):
             self._columns = None
             return await super().ask(sql, inbox)
         ours = await self._prepared(text, inbox)
-        made = replace(self._executions[execution], flags=0, attributes=())
-        self._execute(ours, made, order)
+        self._execute(ours.id, self._executions[execution].without_extras(), order)
         definitions = await self.read_definitions(inbox) or [
             read_column_definition(payload, self._layout)
             for payload in ours.definitions.last
         ]
         self._columns = [(each.type, each.flags) for each in definitions]
         return definitions
+
+    async def begin(self, sql: bytes, inbox: Inbox) -> None:
+        """See `Queries`."""
+        text, order = bound(sql)
+        if not order:
+            await super().begin(sql, inbox)
+            return
+        ours = await self._prepared(text, inbox)
+        self._execute(ours.id, self._executions[0].without_extras(), order)
 
     def read_row(self, payload: bytes) -> list[bytes | None]:
         """See `Queries`."""
@@ -547,10 +632,14 @@ class StatementQueries(Queries):
     async def run(self, sql: bytes, front: bytes, inbox: Inbox) -> Prepared | None:
         """See `Queries`."""
         text, order = bound(sql)
+        if isinstance(self._statement.text.plan, Viewed):
+            # What its names mean was settled when the client prepared it.
+            self._execute(self._statement.id, self._executions[0], order)
+            return None
         has_cursor = self._executions[0].asks_for_cursor
         ours = self._sent = await self._prepared(text, inbox, has_cursor=has_cursor)
         if self._bulk is None:
-            self._execute(ours, self._executions[0], order)
+            self._execute(ours.id, self._executions[0], order)
         else:
             bulk = BulkExecution(
                 self._bulk.flags,
@@ -566,13 +655,14 @@ class StatementQueries(Queries):
         evaluation: Evaluation | None = None,
     ) -> None:
         """See `Queries`."""
-        assert self._sent is not None
+        if self._sent is None:
+            return  # it is of the client's own statement
         cursor = Cursor(self._sent.id)
         if result is not None and evaluation is not None:
             cursor = SplicedCursor(self._sent.id, result, evaluation)
         self._statement.cursor = cursor
 
-    def _execute(self, ours: _Ours, execution: Execution, order: list[int]) -> None:
+    def _execute(self, statement_id: int, execution: Execution, order: list[int]) -> None:
         for position, index in enumerate(order):
             data = self._long_data.get(index)
             if data is None:
@@ -580,12 +670,13 @@ class StatementQueries(Queries):
             for start in range(0, len(data) or 1, _LONG_DATA_CHUNK):
                 chunk = bytes(data[start : start + _LONG_DATA_CHUNK])
                 head = bytes((Commands.COM_STMT_SEND_LONG_DATA,))
-                head += ours.id.to_bytes(4, "little") + position.to_bytes(2, "little")
+                head += statement_id.to_bytes(4, "little")
+                head += position.to_bytes(2, "little")
                 self._upstream.write(write_packet(head + chunk, 0))
         made = replace(
             execution, parameters=tuple(execution.parameters[index] for index in order)
         )
-        payload = write_execution(ours.id, made, self._layout.capabilities)
+        payload = write_execution(statement_id, made, self._layout.capabilities)
         self._upstream.write(write_packet(payload, 0))
 
     async def _prepared(

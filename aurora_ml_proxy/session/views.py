@@ -159,8 +159,12 @@ class ViewAnswer:
 
     @property
     def leaves_answers(self) -> bool:
-        """Whether the server holds so many answers that they are worth forgetting."""
-        return len(self._answers) > MANY_ANSWERS
+        """Whether the server is to forget the answers before the next statement.
+
+        There are many, or no marker may have been called: the markers would then take
+        the next statement for this one.
+        """
+        return len(self._answers) > MANY_ANSWERS or not self.passed.rows
 
     @property
     def seq(self) -> int:
@@ -235,7 +239,7 @@ class ViewAnswer:
         """
         await self._set_answers(self._budget, inbox)
         result = PassedResult(self._layout, 1)
-        self._queries.send(sql)
+        await self._queries.begin(sql, inbox)
         size = 0
         while not result.has_ended:
             result.feed(await next_payloads(inbox))
@@ -287,14 +291,14 @@ class ViewAnswer:
         if self._viewed.changes_data:
             await self._queries.clear_warnings(inbox)
         await self._set_answers(0, inbox)
-        passed = PassedResult(self._layout, self._seq)
-        held = self._held = HeldResult(passed, self._client)
         if self.next_transaction is not None:
             # What has run so far was the next transaction; say it again. With autocommit
             # off that transaction is still open, as it was asked for: error 1568.
             with contextlib.suppress(QueryFailed):
                 await self._queries.execute(self.next_transaction, inbox)
-        self._queries.send(self._viewed.statement, front)
+        prepared = await self._queries.run(self._viewed.statement, front, inbox)
+        passed = PassedResult(self._layout, self._seq, prepared=prepared)
+        held = self._held = HeldResult(passed, self._client)
         await held.receive(inbox)
         if passed.error is None:
             held.release()

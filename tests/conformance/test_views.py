@@ -3,17 +3,21 @@
 The oracle is the same view on real stored functions, in a schema of its own.
 """
 
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pymysql
 import pytest
+from conformance.test_raw_protocol import execute, prepare
 from pymysql.constants import CLIENT
+from support import wire_client as wire
 from support.fakes import AWS_ENVIRONMENT, Fake
 from support.oracle import RawClient, create_oracle, expand
 from support.proxies import Proxy, start_proxy, stop_proxy
 from support.servers import Server
+from support.wire_client import WireClient
 
 from aurora_ml_proxy.backends.oracle import expected, sql_functions
 
@@ -182,7 +186,7 @@ def look(client: RawClient, text: str, schema: str) -> object:
     statement = expand(text).encode()
     seen = client.see(statement)
     try:
-        client.connection.query(statement)
+        client.query(statement)
     except pymysql.MySQLError as failure:
         again: object = failure.args
     else:
@@ -194,25 +198,37 @@ def look(client: RawClient, text: str, schema: str) -> object:
     return repr((seen, again, counts)).replace(schema, "schema")
 
 
-def clients(places: Places) -> tuple[RawClient, RawClient]:
-    direct = RawClient(places.server, places.server.host, places.server.port)
-    through = RawClient(places.server, places.reader.host, places.reader.port)
+def clients(places: Places, **options: Any) -> tuple[RawClient, RawClient]:
+    server, reader = places.server, places.reader
+    direct = RawClient(server, server.host, server.port, **options)
+    through = RawClient(server, reader.host, reader.port, **options)
     direct.connection.select_db(REAL)
     through.connection.select_db(MADE)
     return direct, through
 
 
-def test_a_view_gives_what_it_gives_on_real_functions(made: Places) -> None:
-    direct, through = clients(made)
+ways = pytest.mark.parametrize("prepared", [False, True], ids=["text", "prepared"])
+
+
+@ways
+def test_a_view_gives_what_it_gives_on_real_functions(
+    made: Places, prepared: bool
+) -> None:
+    direct, through = clients(made, prepared=prepared)
     for text in READS:
+        if prepared and ("ROW_NUMBER" in text or "F(" in text):
+            # MariaDB's second execution has other flags than its first; and a prepared
+            # call beside a view is one clear error.
+            continue
         wanted, got = look(direct, text, REAL), look(through, text, MADE)
         assert got == wanted, text
     direct.close()
     through.close()
 
 
-def test_a_view_is_read_by_statements_that_write(made: Places) -> None:
-    direct, through = clients(made)
+@ways
+def test_a_view_is_read_by_statements_that_write(made: Places, prepared: bool) -> None:
+    direct, through = clients(made, prepared=prepared)
     for text in (*WRITES, *AFTER):
         wanted, got = look(direct, text, REAL), look(through, text, MADE)
         assert got == wanted, text
@@ -489,6 +505,28 @@ def test_a_view_behind_many_plain_rows_is_held_back_when_its_name_is_known(
         with pytest.raises(pymysql.MySQLError, match="by itself"):
             run(connection, far)
         assert len(run(connection, "SELECT * FROM v")) == 7
+
+
+def test_a_statement_that_was_prepared_before_its_view_is_known_is_taken_over(
+    made: Places,
+    fake: Fake,
+    proxy: Callable[..., Proxy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in AWS_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    fresh = proxy(made.server, fake.settings())
+    flags = wire.USUAL | wire.DEPRECATE_EOF
+    with WireClient(fresh.host, fresh.port, "nopassword", flags, MADE) as client:
+        client.say(prepare("SELECT s FROM v WHERE id < ? ORDER BY id"))
+        one = client.statement(1)
+        for _ in range(2):
+            client.say(execute(one, (b"3",)))
+            label = expected("I love it", "en").label.encode()
+            assert client.heard[-3].endswith(label)
+        client.say(struct.pack("<BI", wire.COM_STMT_CLOSE, one))
+        client.say(execute(one, (b"3",)))
+        assert b"Unknown prepared statement" in client.heard[-1]
 
 
 def test_a_prepared_statement_on_a_view_gets_one_clear_error(made: Places) -> None:

@@ -134,7 +134,7 @@ async def test_an_error_of_a_prepared_statement_is_rewritten():
     await stage.client_sends(frame(b"\x17\1\0\0\0\0\1\0\0\0"))
     await stage.upstream_sends(frame(ALONE, 1))
     (packet,) = payloads(stage.taken_from_client())
-    assert b"prepare on the client's side" in packet
+    assert b"send the statement as text" in packet
 
 
 async def test_a_row_that_ends_like_the_error_is_a_row():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+from support.prepared_connection import PreparedConnection
 from support.servers import Server
 
 from aurora_ml_proxy.backends.oracle import sql_functions
@@ -101,11 +102,25 @@ class Seen:
 
 
 class RawClient:
-    """A client that shows bytes as they come, and every field of a definition."""
+    """A client that shows bytes as they come, and every field of a definition.
 
-    def __init__(self, server: Server, host: str, port: int, **options: Any) -> None:
+    Args:
+        prepared: whether statements are prepared by the server, with parameters for their
+            literals where it takes them.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        host: str,
+        port: int,
+        *,
+        prepared: bool = False,
+        **options: Any,
+    ) -> None:
         account = server.account()
-        self.connection: Any = pymysql.connect(
+        self._prepared = prepared
+        self.connection: Any = PreparedConnection(
             host=host,
             port=port,
             user=account.user,
@@ -123,12 +138,20 @@ class RawClient:
     def close(self) -> None:
         self.connection.close()
 
+    def query(self, statement: bytes) -> None:
+        """Runs a statement, prepared if that is asked for."""
+        self.connection.prepares = self.connection.with_parameters = self._prepared
+        try:
+            self.connection.query(statement)
+        finally:
+            self.connection.prepares = False
+
     def see(self, statement: bytes) -> Seen:
         """Runs a statement and SHOW WARNINGS after it."""
         self.connection.query(b"SELECT 1 FROM fb LIMIT 0")  # no old warnings
         error, columns, rows, affected, warnings, status = None, (), (), 0, 0, 0
         try:
-            self.connection.query(statement)
+            self.query(statement)
             result = self.connection._result
             affected, warnings = result.affected_rows, result.warning_count
             status = result.server_status
