@@ -350,9 +350,12 @@ class SplicedResult:
     ) -> bytes:
         cells = []
         for question, which in zip(questions, self._cell_of, strict=True):
-            if question.cells is None:
-                question.cells = self._format.cells(question.answer)
-            cells.append(question.cells[which])
+            filled = question.cells
+            if filled is None:
+                filled = self._format.cells(question.answer)
+                if question is not NULL:  # which is every result's, text or prepared
+                    question.cells = filled
+            cells.append(filled[which])
         return self._format.fill(payload, cuts, end, cells)
 
 

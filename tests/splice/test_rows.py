@@ -14,6 +14,7 @@ from aurora_ml_proxy.protocol.vocabulary import (
     Capabilities,
     MariaDBCapabilities,
 )
+from aurora_ml_proxy.splice.prepared_columns import Definitions, Prepared
 from aurora_ml_proxy.splice.rows import ROW_BYTES, SplicedResult, renumber_expression
 
 NONE = MariaDBCapabilities(0)
@@ -55,11 +56,20 @@ def row(*values: bytes | None) -> bytes:
 class Bench:
     """A result that is spliced, with answers that the test gives."""
 
-    def __init__(self, made: Splice, layout: Layout = OLD, *, mariadb: bool = False):
+    def __init__(
+        self,
+        made: Splice,
+        layout: Layout = OLD,
+        *,
+        mariadb: bool = False,
+        prepared: Prepared | None = None,
+    ):
         self.asked: list[tuple[bytes | None, str, int]] = []
         self.questions: dict[bytes, Question] = {}
         self.at_once = True
-        self.result = SplicedResult(made, layout, self.ask, 1, converts_numbers=mariadb)
+        self.result = SplicedResult(
+            made, layout, self.ask, 1, converts_numbers=mariadb, prepared=prepared
+        )
         self.layout = layout
         self._reader = PacketReader()
         self.out: list[bytes] = []
@@ -189,6 +199,17 @@ def test_null_and_empty_texts_are_null():
     bench.feed(row(None, None, None, b"en"), row(None, None, b"", b"en"))
     bench.feed(row(None, None, b"x", None)).end()
     assert bench.rows == [NULL_CELL * 2, NULL_CELL * 2, MIXED + NULL_CELL]
+
+
+def test_null_is_written_as_each_result_writes_it():
+    """All results share the question about NULL; text and prepared rows differ."""
+    prepared = Prepared(Definitions(), Definitions(), has_columns=True)
+    of_both, of_the_first = b"\0\x0c", b"\0\x04"
+    for _ in range(2):
+        bench = Bench(plan(call(0))).head(1).feed(row(None, None)).end()
+        assert bench.rows == [NULL_CELL]
+        bench = Bench(plan(call(0)), prepared=prepared).head(1).feed(of_both).end()
+        assert bench.rows == [of_the_first]
 
 
 def test_rows_leave_in_order_and_only_when_they_are_answered():
