@@ -26,6 +26,7 @@ from aurora_ml_proxy.plan.refusals import (
     refuse_what_is_read_twice,
     without_effects,
 )
+from aurora_ml_proxy.plan.rehearsal import created_table, rehearsal
 from aurora_ml_proxy.plan.select import Item
 from aurora_ml_proxy.plan.spans import Span, word
 from aurora_ml_proxy.plan.targets import names_of_targets, targets
@@ -85,6 +86,8 @@ def inline(
         if kinds.changes_data
         else (),
         targets=targets(statement, outline.inserted, outline.blocks),
+        created=created_table(statement),
+        rehearsal=() if kinds.is_explained else rehearsal(outline),
         keeps_found_rows=not kinds.is_query,
         is_explained=kinds.is_explained,
         writes_file=_writes_file(statement),

@@ -130,6 +130,10 @@ class Inline:
     """Names among which are the tables that it changes, in UTF-8."""
     targets: tuple[bytes, ...]
     """The tables themselves, and others that it joins to them, as it names them."""
+    created: bytes
+    """The table of a CREATE TABLE, as it names it, which may be there already."""
+    rehearsal: Template
+    """An EXPLAIN that fails where the change of the data would; nothing for others."""
     keeps_found_rows: bool
     """It is no query: FOUND_ROWS() tells of an older one afterwards."""
     is_explained: bool

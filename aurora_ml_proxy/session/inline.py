@@ -35,6 +35,7 @@ from aurora_ml_proxy.protocol.results import (
 from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES
 from aurora_ml_proxy.session.held import HeldResult
 from aurora_ml_proxy.session.inbox import Inbox
+from aurora_ml_proxy.session.judging import Judge
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.queries import (
     ENDS_STATEMENT,
@@ -118,6 +119,7 @@ class InlineAnswer:
         self._progress = _Progress([0] * count, [None] * count)
         self._function = plan.calls[0].function.name
         self._variables = KeptVariables(plan.assigned, queries)
+        self._judge = Judge(plan, queries)
 
     @property
     def seq(self) -> int:
@@ -136,20 +138,42 @@ class InlineAnswer:
             front: the client's COM_QUERY with its attributes.
         Raises: ProxyError; QueryFailed with the upstream's error to pass on.
         """
-        if not self._plan.keeps_found_rows:
+        plan = self._plan
+        if plan.harvests and not plan.created:
+            await self._judge.prepare(inbox)
+        if not plan.keeps_found_rows:
             self.found_rows = None
-        elif self.found_rows is None and self._plan.harvests:
+        elif self.found_rows is None and plan.harvests:
             rows = await self._queries.rows(b"SELECT FOUND_ROWS() LIMIT 1", inbox)
             self.found_rows = read_number(rows[0][0])
         await self._variables.keep(inbox)
         try:
-            await self._answer(front, inbox)
+            if not await self._is_settled(front, inbox):
+                await self._answer(front, inbox)
         except (UpstreamLost, MalformedPacket):
             raise
         except ProxyError:
             with suppress(QueryFailed):
                 await self._variables.put_back(inbox)
             raise
+
+    async def _is_settled(self, front: bytes, inbox: Inbox) -> bool:
+        """Whether the statement has come to its end without a text.
+
+        A CREATE TABLE whose table is there reads nothing, whatever its SELECT says.
+        """
+        plan = self._plan
+        if not plan.harvests:
+            return False
+        if plan.created:
+            if await self._judge.is_there(plan.created, inbox):
+                await self._restore(inbox)
+                if await self._send(front, inbox):
+                    return True
+            await self._judge.prepare(inbox)
+        elif plan.rehearsal:
+            await self._judge.rehearse(inbox)
+        return False
 
     async def _answer(self, front: bytes, inbox: Inbox) -> None:
         while True:
@@ -375,9 +399,9 @@ class InlineAnswer:
     async def _restore(self, inbox: Inbox) -> None:
         """What our queries have changed of what functions tell about the last one."""
         await self._variables.put_back(inbox)
-        if self._has_failures:
+        if self._has_failures or self._judge.has_failures:
             await self._queries.clear_warnings(inbox)
-            self._has_failures = False
+            self._has_failures = self._judge.has_failures = False
         if self.found_rows is not None:
             try:
                 await self._queries.restore_found_rows(self.found_rows, inbox)

@@ -319,7 +319,7 @@ class PreparedStatements:
         dialect = context.dialect(self._dialect)
         return Bound(
             text.plan,
-            BoundQueries(self, self._upstream, self._layout, command.using, dialect),
+            BoundQueries(self, self._upstream, self._layout, command, dialect),
             self._found_rows or 0,
         )
 
@@ -361,12 +361,13 @@ class BoundQueries(Queries):
         prepared: PreparedStatements,
         upstream: Port,
         layout: Layout,
-        using: tuple[bytes, ...],
+        command: Execute,
         dialect: Dialect,
     ) -> None:
         super().__init__(upstream, layout)
         self._prepared = prepared
-        self._using = using
+        self._using = command.using
+        self._has_shadow = bool(command.name)
         self._dialect = dialect
 
     async def bind(self, sql: bytes, inbox: Inbox, *, is_users: bool = False) -> bytes:
@@ -375,9 +376,18 @@ class BoundQueries(Queries):
         A query of ours without a parameter is sent as it is.
         """
         text, order = bound(sql)
-        is_readable = sql.isascii() or self._dialect.charset.startswith("utf8mb4")
-        if not order and not is_users and is_readable:
+        if not order and not is_users and self._is_readable(sql):
             return sql
         await self._prepared.prepare_ours(text, self._dialect, inbox)
         using = b",".join(self._using[number] for number in order)
         return b"EXECUTE " + _NAME + (b" USING " + using if using else b"")
+
+    async def prepare_once(self, sql: bytes, inbox: Inbox) -> bytes | None:
+        """See `Queries`; for EXECUTE the upstream has prepared a shadow already."""
+        if self._has_shadow or not self._is_readable(sql):
+            return None
+        return await super().prepare_once(sql, inbox)
+
+    def _is_readable(self, sql: bytes) -> bool:
+        """Whether the session reads a text of UTF-8 as it is."""
+        return sql.isascii() or self._dialect.charset.startswith("utf8mb4")

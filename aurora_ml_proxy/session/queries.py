@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Iterable
 
 from aurora_ml_proxy.errors import StatementTooLong, UpstreamLost
 from aurora_ml_proxy.evaluate.evaluation import Evaluation
+from aurora_ml_proxy.plan.prepared import bound
 from aurora_ml_proxy.protocol.attributes import NO_ATTRIBUTES
 from aurora_ml_proxy.protocol.packets import write_packet
+from aurora_ml_proxy.protocol.preparations import read_preparation
 from aurora_ml_proxy.protocol.results import (
     ColumnDefinition,
     Layout,
@@ -22,6 +24,8 @@ from aurora_ml_proxy.splice.prepared_columns import Prepared
 from aurora_ml_proxy.splice.rows import SplicedResult
 
 _COM_QUERY = bytes((Commands.COM_QUERY,))
+_COM_STMT_PREPARE = bytes((Commands.COM_STMT_PREPARE,))
+_COM_STMT_CLOSE = bytes((Commands.COM_STMT_CLOSE,))
 
 CERTAINLY_TAKEN_BYTES = 16 << 10
 """A shorter statement is under every max_allowed_packet that a server runs with; of a
@@ -204,6 +208,26 @@ class Queries:
                 failure = failure or failed
         if failure is not None:
             raise failure
+
+    async def prepare_once(self, sql: bytes, inbox: Inbox) -> bytes | None:
+        """Have a statement of a plan prepared, and forgotten at once.
+
+        Returns: the ERR packet when the upstream does not prepare it.
+        Raises: UpstreamLost.
+        """
+        text, _ = bound(sql)
+        self._upstream.write(write_packet(_COM_STMT_PREPARE + text, 0))
+        first = await next_payload(inbox)
+        if is_error(first):
+            return first
+        head = read_preparation(first, self._layout)
+        for count in (head.parameters, head.columns):
+            follow = count if head.has_definitions else 0
+            for _ in range(follow + bool(count and self._layout.sends_eof)):
+                await next_payload(inbox)
+        close = _COM_STMT_CLOSE + head.statement_id.to_bytes(4, "little")
+        self._upstream.write(write_packet(close, 0))
+        return None
 
     async def read_definitions(self, inbox: Inbox) -> list[ColumnDefinition]:
         """The head of a result set. Raises: QueryFailed, UpstreamLost."""

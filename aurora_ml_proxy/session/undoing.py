@@ -68,7 +68,8 @@ async def engine_of_temporary(
     Raises: QueryFailed for what ends the statement; UpstreamLost.
     """
     try:
-        rows = await queries.rows(b"SHOW CREATE TABLE " + table, inbox)
+        sql = await queries.bind(b"SHOW CREATE TABLE " + table, inbox)
+        rows = await queries.rows(sql, inbox)
     except QueryFailed as failure:
         if error_number(failure.packet) in ENDS_STATEMENT:
             raise

@@ -542,7 +542,9 @@ def test_a_miss_never_counts_twice_in_a_temporary_table_of_a_join(arena: Arena) 
         )
     except pymysql.MySQLError as error:
         assert error.args[0] == 1020
-    assert run(arena.client, "SELECT MAX(seen) FROM mine") == ((1,),)
+    [(most,)] = run(arena.client, "SELECT MAX(seen) FROM mine")
+    # MariaDB collects all rows of a join before it updates any.
+    assert most == (0 if arena.is_mariadb else 1)
 
 
 def test_a_miss_never_inserts_rows_twice_through_a_view(arena: Arena) -> None:

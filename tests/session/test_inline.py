@@ -40,6 +40,9 @@ NO_LIMIT = b" LIMIT 18446744073709551615"
 LAST = b"%d" % (1 << 60)
 FOUND_ROWS = b"SELECT FOUND_ROWS() LIMIT 1"
 
+PREPARED = b"\0\7\0\0\0" + bytes(7)
+FORGET = b"\x19\7\0\0\0"
+
 MISSED = error(1690, b"DOUBLE value is out of range in 'exp(%d + 4)'" % MISSING)
 TEXTS_CHANGED = b"\xff\xfc\x03#HY000"
 UNSUPPORTED = b"\xff\xd3\x04#42000"
@@ -77,13 +80,27 @@ class Play:
         self.sends_eof = not (capabilities and capabilities[0] & CLIENT_DEPRECATE_EOF)
 
     async def begins(self, plan: Inline, statement: bytes = STATEMENT) -> "Play":
+        """The client sends the statement, and the upstream can prepare it."""
+        await self.starts(plan, statement)
+        if plan.harvests:
+            await self.judges(PREPARED)
+        return self
+
+    async def starts(self, plan: Inline, statement: bytes = STATEMENT) -> "Play":
         self._monkeypatch.setattr(answer, "plan_statement", lambda *_: plan)
         await self.stage.client_sends(statement)
         return self
 
+    async def judges(self, *verdict: bytes) -> None:
+        """The upstream is to prepare the statement with answers that nobody knows."""
+        [judged] = payloads(self.stage.taken_from_upstream())
+        assert judged.startswith(b"\x16" + SENT) and b"%d" % MISSING not in judged
+        await self.says(*verdict)
+
     def sent(self) -> list[bytes]:
         """The statements that the upstream was sent since the last time."""
         found = payloads(self.stage.taken_from_upstream())
+        found = [payload for payload in found if payload != FORGET]
         assert all(payload[:1] == b"\x03" for payload in found), found
         return [payload[1:] for payload in found]
 
@@ -244,6 +261,59 @@ async def test_progress_reports_among_our_rows_are_ours(play):
     assert began.texts() == ["good"]
     await began.says(PROGRESS, ok())
     assert began.seen() == [PROGRESS, ok()]
+
+
+# The upstream's judgement before anything is asked.
+
+
+REFUSED = error(1054)[:3] + b"#42S22Unknown column"
+
+
+async def test_what_the_upstream_does_not_prepare_fails_at_once(play):
+    began = await play().starts(planned())
+    await began.judges(REFUSED)
+    assert began.seen() == [REFUSED] and began.sent() == []
+    assert began.texts() == [] and began.is_usable()
+
+
+@pytest.mark.parametrize(
+    "capabilities",
+    [Capabilities(0), CLIENT_DEPRECATE_EOF, CLIENT_OPTIONAL_RESULTSET_METADATA],
+)
+async def test_definitions_in_the_judgement_are_skipped(play, capabilities):
+    began = await play(capabilities).starts(planned())
+    head = b"\0\7\0\0\0\2\0\1\0\0\0\0"
+    eof = [EOF] if began.sends_eof else []
+    parts = [head, definition(), *eof, definition(), definition(), *eof]
+    if capabilities & CLIENT_OPTIONAL_RESULTSET_METADATA:
+        parts = [head + b"\0", *eof, *eof]
+    await began.judges(*parts[:-1])
+    assert began.sent() == []
+    await began.says(parts[-1], seq=len(parts))
+    assert began.stage.taken_from_upstream().startswith(frame(FORGET))
+
+
+async def test_a_statement_that_cannot_be_parsed_is_the_upstreams_to_judge(play):
+    """Its message quotes the user's own text."""
+    began = await play().starts(planned())
+    await began.judges(error(1064)[:3] + b"#42000syntax")
+    assert began.stage.taken_from_upstream() == STATEMENT
+    assert began.texts() == []
+
+
+@pytest.mark.parametrize("verdict", [error(1295), error(1461)[:3] + b"#42000too many"])
+async def test_a_judgement_that_says_nothing(play, verdict):
+    began = await play().starts(planned())
+    await began.judges(verdict)
+    assert began.sent() == [FIRST + NO_LIMIT]
+    await began.gives_texts(b"good")
+    assert began.sent() == [queries._CLEARS_WARNINGS]
+
+
+async def test_a_judgement_that_ends_the_statement(play):
+    began = await play().starts(planned())
+    await began.judges(error(1317))
+    assert began.seen() == [error(1317)] and began.sent() == []
 
 
 # What a call's arguments are.
@@ -756,8 +826,8 @@ async def test_a_syntax_error_behind_rows_is_their_end(play):
 
 
 async def test_a_statement_over_max_allowed_packet(play, monkeypatch):
-    monkeypatch.setattr(queries, "CERTAINLY_TAKEN_BYTES", 200)
     began = await play().begins(planned())
+    monkeypatch.setattr(queries, "CERTAINLY_TAKEN_BYTES", 200)
     await began.gives_texts(*(b"%d" % i for i in range(50)))
     began.sent()
     await began.gives(row(b"2048"))
@@ -767,8 +837,8 @@ async def test_a_statement_over_max_allowed_packet(play, monkeypatch):
 
 
 async def test_a_long_statement_that_the_upstream_takes(play, monkeypatch):
-    monkeypatch.setattr(queries, "CERTAINLY_TAKEN_BYTES", 200)
     began = await play().begins(planned())
+    monkeypatch.setattr(queries, "CERTAINLY_TAKEN_BYTES", 200)
     await began.gives_texts(*(b"%d" % i for i in range(50)))
     assert b"@@max_allowed_packet" in began.sent()[-1]
     await began.gives(row(b"\0" + b"1\0" + b"00000000".replace(b"0", b"\0000")))
@@ -776,11 +846,24 @@ async def test_a_long_statement_that_the_upstream_takes(play, monkeypatch):
 
 
 async def test_a_harvest_over_max_allowed_packet(play, monkeypatch):
+    began = await play().starts(planned(harvest(b"SELECT " + b"x" * 5_000)))
     monkeypatch.setattr(queries, "CERTAINLY_TAKEN_BYTES", 200)
-    began = await play().begins(planned(harvest(b"SELECT " + b"x" * 5_000)))
+    await began.judges(PREPARED)
     assert b"@@max_allowed_packet" in began.sent_one()
     await began.gives(row(b"4096"))
     assert began.seen()[0].startswith(b"\xff\x81\x04")
+
+
+async def test_a_statement_over_max_allowed_packet_before_it_has_answers(
+    play, monkeypatch
+):
+    """It only grows; nothing is asked."""
+    monkeypatch.setattr(queries, "CERTAINLY_TAKEN_BYTES", 200)
+    began = await play().starts(planned())
+    assert b"@@max_allowed_packet" in began.sent_one()
+    await began.gives(row(b"1024"))
+    assert began.seen()[0].startswith(b"\xff\x81\x04")
+    assert began.sent() == [] and began.is_usable()
 
 
 # FOUND_ROWS().
@@ -841,9 +924,10 @@ async def test_found_rows_that_cannot_be_read(play):
 
 async def test_found_rows_is_known_where_the_modes_were_asked(play):
     statement = query("UPDATE fb SET s = F(\"t\",'en')")
-    began = await play().begins(planned(keeps_found_rows=True), statement)
+    began = await play().starts(planned(keeps_found_rows=True), statement)
     assert b"@@sql_mode" in began.sent_one()
     await began.gives(row(b"utf8mb4 0 STRICT"))
+    await began.judges(PREPARED)
     assert began.sent() == [FIRST + NO_LIMIT]
     await began.gives_texts(b"good")
     assert began.sent() == [b"SELECT 1 LIMIT 0"]
@@ -851,9 +935,10 @@ async def test_found_rows_is_known_where_the_modes_were_asked(play):
 
 async def test_found_rows_of_a_query_are_its_own(play):
     statement = query("SELECT F(\"t\",'en') FROM fb")
-    began = await play().begins(planned(), statement)
+    began = await play().starts(planned(), statement)
     began.sent()
     await began.gives(row(b"utf8mb4 3 STRICT"))
+    await began.judges(PREPARED)
     assert began.sent() == [FIRST + NO_LIMIT]
     await began.gives_texts(b"good")
     assert began.sent_one().startswith(SENT)
