@@ -415,6 +415,29 @@ def test_a_change_in_an_old_snapshot_is_right_or_one_clear_error(
     assert not arena.value(wrong)
 
 
+@pytest.mark.parametrize("read", ["FOR UPDATE", "LOCK IN SHARE MODE"])
+def test_what_reads_newer_rows_than_the_snapshot_keeps_its_locks(
+    arena: Arena, read: str
+) -> None:
+    """Why such a change is an error: no harvest could read those rows without a lock."""
+    run(arena.client, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    arena.client.begin()
+    old = run(arena.client, "SELECT t FROM notes WHERE id=3")
+    run(arena.direct, CHANGED)
+    run(arena.client, "SAVEPOINT before")
+    assert run(arena.client, f"SELECT t FROM notes WHERE id=3 {read}") != old
+    run(arena.client, "ROLLBACK TO before")
+    run(arena.direct, "SET innodb_lock_wait_timeout=1")
+    with pytest.raises(pymysql.MySQLError) as caught:
+        run(arena.direct, "UPDATE notes SET n=1 WHERE id=3")
+    assert caught.value.args[0] == 1205
+    run(arena.client, "HANDLER notes OPEN")
+    [(_, text, _)] = run(arena.client, "HANDLER notes READ `PRIMARY`=(20)")
+    assert not text.endswith("changed")
+    run(arena.client, "HANDLER notes CLOSE")
+    arena.client.rollback()
+
+
 @pytest.mark.parametrize("kind", [k for k in CHANGES if k != "create"])
 def test_read_committed_meets_what_has_come_in_between(arena: Arena, kind: str) -> None:
     statement, wrong = CHANGES[kind]
