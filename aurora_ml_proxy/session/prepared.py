@@ -386,7 +386,7 @@ class BoundQueries(Queries):
         """See `Queries`; for EXECUTE the upstream has prepared a shadow already."""
         if self._has_shadow or not self._is_readable(sql):
             return None
-        return await super().prepare_once(sql, inbox)
+        return await self._prepared._queries.prepare_once(sql, inbox)
 
     def _is_readable(self, sql: bytes) -> bool:
         """Whether the session reads a text of UTF-8 as it is."""

@@ -1,7 +1,7 @@
 """Queries of the proxy's own, on the connection that a client's statement came from."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from aurora_ml_proxy.errors import StatementTooLong, UpstreamLost
 from aurora_ml_proxy.evaluate.evaluation import Evaluation
@@ -68,6 +68,8 @@ class Queries:
         self._upstream = upstream
         self._layout = layout
         attributes = layout.capabilities & CLIENT_QUERY_ATTRIBUTES
+        self.on_prepare: Callable[[], None] | None = None
+        """Called when a statement of ours is prepared: to MariaDB it is the last one."""
         self._limit: int | None = None
         """@@max_allowed_packet, which a session cannot change."""
         self._front = _COM_QUERY + (NO_ATTRIBUTES if attributes else b"")
@@ -216,6 +218,8 @@ class Queries:
         Raises: UpstreamLost.
         """
         text, _ = bound(sql)
+        if self.on_prepare is not None:
+            self.on_prepare()
         self._upstream.write(write_packet(_COM_STMT_PREPARE + text, 0))
         first = await next_payload(inbox)
         if is_error(first):

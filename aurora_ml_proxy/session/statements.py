@@ -180,6 +180,7 @@ class ServerStatements:
         self._noted: dict[int, bytes] = {}
         """Those that were prepared last, by their ids."""
         self._noted_bytes = 0
+        queries.on_prepare = self._watch_last
 
     def forget_all(self) -> None:
         """COM_CHANGE_USER or COM_RESET_CONNECTION: the server has none any more."""
@@ -187,6 +188,11 @@ class ServerStatements:
         self.watched.clear()
         self._noted.clear()
         self._noted_bytes = 0
+
+    def _watch_last(self) -> None:
+        """What MariaDB takes for the statement prepared last may not be the client's."""
+        if self._dialect.is_mariadb:
+            self.watched.add(LAST_PREPARED)
 
     def knows(self, statement_id: int) -> bool:
         """Whether this is the id of a statement with calls."""
@@ -211,8 +217,7 @@ class ServerStatements:
         Raises: ProxyError.
         """
         self.last_prepared = None
-        if self._dialect.is_mariadb:
-            self.watched.add(LAST_PREPARED)
+        self._watch_last()
         if found_rows is not None:
             await self._restore(found_rows, inbox)
         if len(sql) > MAX_PLANNED_BYTES:
@@ -350,8 +355,7 @@ class ServerStatements:
         Raises: UpstreamLost.
         """
         self.last_prepared = None
-        if self._dialect.is_mariadb:
-            self.watched.add(LAST_PREPARED)
+        self._watch_last()
         text = await planned(plan_viewed, sql, dialect)
         if text is None:
             return None
@@ -592,6 +596,10 @@ class StatementQueries(Queries):
     def may_leave_half(self) -> bool:
         """See `Queries`."""
         return self._bulk is not None
+
+    async def prepare_once(self, sql: bytes, inbox: Inbox) -> bytes | None:
+        """See `Queries`; the upstream has prepared a shadow already."""
+        return None
 
     async def ask(
         self, sql: bytes, inbox: Inbox, execution: int = 0

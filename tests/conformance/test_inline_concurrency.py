@@ -424,9 +424,9 @@ def test_what_reads_newer_rows_than_the_snapshot_keeps_its_locks(
     arena.client.begin()
     old = run(arena.client, "SELECT t FROM notes WHERE id=3")
     run(arena.direct, CHANGED)
-    run(arena.client, "SAVEPOINT before")
+    run(arena.client, "SAVEPOINT earlier")
     assert run(arena.client, f"SELECT t FROM notes WHERE id=3 {read}") != old
-    run(arena.client, "ROLLBACK TO before")
+    run(arena.client, "ROLLBACK TO earlier")
     run(arena.direct, "SET innodb_lock_wait_timeout=1")
     with pytest.raises(pymysql.MySQLError) as caught:
         run(arena.direct, "UPDATE notes SET n=1 WHERE id=3")

@@ -281,6 +281,26 @@ def the_last_prepared(client: WireClient) -> None:
 
 
 @scenario
+def the_last_prepared_before_a_text(client: WireClient) -> None:
+    """A text is prepared and forgotten before it is answered."""
+    answered = client.query(expand("SELECT id FROM fb WHERE F(t,'en') <> 'x'"))
+    refused = client.query(expand("SELECT nothing FROM fb WHERE F(t,'en') <> 'x'"))
+    for text in (answered, refused):
+        client.say(text)
+        client.say(execute(client, LAST, b"4"))
+    client.say(prepare("SELECT 1 + ?"))
+    for text in (answered, refused):
+        client.say(text)
+        client.say(execute(client, LAST, b"4"))
+    client.say(ml(INLINE))
+    client.say(answered)
+    client.say(execute(client, LAST, b"en", b"x", b"4"))
+    client.say(prepare("SELEKT"))
+    client.say(answered)
+    client.say(execute(client, LAST, b"4"))
+
+
+@scenario
 def what_is_wrong(client: WireClient) -> None:
     for sql in (
         "SELECT F(nothing,'en') FROM fb",

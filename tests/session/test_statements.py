@@ -13,7 +13,7 @@ from support.playbook import Stage
 from aurora_ml_proxy.protocol.vocabulary import Capabilities, MariaDBCapabilities
 from aurora_ml_proxy.session import statements
 from session.test_prepared import CONTEXT, rows
-from session.test_session import EOF, definition, payloads
+from session.test_session import EOF, definition, payloads, query
 
 SPLICED = "SELECT F(t,?) AS s FROM fb"
 INLINE = "DO F(t,?)"
@@ -186,6 +186,18 @@ async def test_the_last_prepared_is_the_client_s_and_never_ours():
     await stage.client_sends(frame(b"\x16SELECT ?"))
     await stage.upstream_sends(prepared(12, 1))
     stage.taken_from_upstream()
+    await stage.client_sends(execute(statements.LAST_PREPARED))
+    assert stage.taken_from_upstream() == execute(12)
+
+
+async def test_the_last_prepared_is_none_that_was_prepared_to_judge_a_text():
+    stage = Stage()
+    await stage.client_sends(frame(b"\x16SELECT ?"))
+    await stage.upstream_sends(prepared(12, 1))
+    stage.taken_from_upstream()
+    await stage.client_sends(query("DO F('a','en')"))
+    assert payloads(stage.taken_from_upstream())[0].startswith(b"\x16DO ")
+    await stage.upstream_sends(frame(error(1317, b"killed"), 1))
     await stage.client_sends(execute(statements.LAST_PREPARED))
     assert stage.taken_from_upstream() == execute(12)
 
