@@ -57,11 +57,16 @@ class Judge:
         self._function = plan.calls[0].function.name
 
     async def prepare(self, inbox: Inbox) -> None:
-        """Raises: QueryFailed with the error that the statement would end in;
-        StatementTooLong, for it grows with each answer; UpstreamLost."""
+        """Have the statement prepared; a query that was so lately is not judged again.
+
+        Raises: QueryFailed with the error that the statement would end in;
+        StatementTooLong, for it grows with each answer; UpstreamLost.
+        """
         plan = self._plan
         known = [KnownAnswers() for _ in range(plan.known_sets)]
         sql = render(plan, plan.statement, known, is_strict=False)
+        if not plan.changes_data and self._queries.has_prepared_lately(sql):
+            return
         await self._queries.check_length(sql, self._function, inbox)
         packet = await self._queries.prepare_once(sql, inbox)
         if packet is None:

@@ -31,6 +31,8 @@ CERTAINLY_TAKEN_BYTES = 16 << 10
 """A shorter statement is under every max_allowed_packet that a server runs with; of a
 longer one the server is asked, once a session, for it would hang up."""
 
+_REMEMBERED = 256
+"""Texts of a session that the upstream has prepared without an error; some 25 kB."""
 
 _FOUND_ROWS = (
     b"SELECT SQL_CALC_FOUND_ROWS 1 FROM JSON_TABLE(%b,'$[*]' "
@@ -70,6 +72,8 @@ class Queries:
         attributes = layout.capabilities & CLIENT_QUERY_ATTRIBUTES
         self.on_prepare: Callable[[], None] | None = None
         """Called when a statement of ours is prepared: to MariaDB it is the last one."""
+        self._prepared_lately: dict[int, None] = {}
+        """Hashes of texts, the oldest first. One that is taken for another only costs."""
         self._limit: int | None = None
         """@@max_allowed_packet, which a session cannot change."""
         self._front = _COM_QUERY + (NO_ATTRIBUTES if attributes else b"")
@@ -211,6 +215,10 @@ class Queries:
         if failure is not None:
             raise failure
 
+    def has_prepared_lately(self, sql: bytes) -> bool:
+        """Whether the upstream has prepared this text, among the last of this session."""
+        return hash(sql) in self._prepared_lately
+
     async def prepare_once(self, sql: bytes, inbox: Inbox) -> bytes | None:
         """Have a statement of a plan prepared, and forgotten at once.
 
@@ -231,6 +239,9 @@ class Queries:
                 await next_payload(inbox)
         close = _COM_STMT_CLOSE + head.statement_id.to_bytes(4, "little")
         self._upstream.write(write_packet(close, 0))
+        while len(self._prepared_lately) >= _REMEMBERED:
+            del self._prepared_lately[next(iter(self._prepared_lately))]
+        self._prepared_lately[hash(sql)] = None
         return None
 
     async def read_definitions(self, inbox: Inbox) -> list[ColumnDefinition]:

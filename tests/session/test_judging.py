@@ -3,6 +3,7 @@
 import pytest
 from support.conversations import error, ok
 
+from aurora_ml_proxy.plan.plan import Inline
 from aurora_ml_proxy.session import queries
 from aurora_ml_proxy.session.judging import is_of_statement
 from session.test_inline import (
@@ -17,7 +18,7 @@ from session.test_inline import (
     planned,
     play,
 )
-from session.test_session import row
+from session.test_session import payloads, row
 
 __all__ = ["play"]
 
@@ -60,6 +61,57 @@ def test_errors_that_may_be_of_the_preparing(number, state):
 
 def test_an_error_without_a_state():
     assert not is_of_statement(b"\xff\x1e\x04")
+
+
+# Again and again.
+
+
+async def answered(began: Play, plan: Inline) -> list[bytes]:
+    """What is sent first for a statement, which is then answered."""
+    await began.starts(plan)
+    first = payloads(began.stage.taken_from_upstream())
+    if first[0][:1] == b"\x16":
+        await began.says(PREPARED)
+    await began.gives_texts(b"good")
+    await began.says(ok())
+    began.stage.taken_from_upstream()
+    return first
+
+
+async def test_a_query_is_judged_once(play):
+    began = play()
+    [first] = await answered(began, planned())
+    assert first.startswith(b"\x16" + SENT)
+    assert await answered(began, planned()) == [b"\x03" + FIRST + NO_LIMIT]
+    [other] = await answered(began, planned(statement=(SENT, 0, b"WHERE b")))
+    assert other.startswith(b"\x16" + SENT)
+
+
+async def test_a_change_is_judged_each_time(play):
+    """The transaction may be READ ONLY this time."""
+    began = play()
+    for _ in range(2):
+        [first] = await answered(began, planned(changes_data=True))
+        assert first.startswith(b"\x16" + SENT)
+
+
+async def test_a_query_that_was_refused_is_judged_again(play):
+    began = await play().starts(planned())
+    await began.judges(refused(1054, b"42S22"))
+    await began.starts(planned())
+    await began.judges(PREPARED)
+    assert began.sent() == [FIRST + NO_LIMIT]
+
+
+async def test_so_many_texts_are_remembered(play, monkeypatch):
+    monkeypatch.setattr(queries, "_REMEMBERED", 2)
+    began = play()
+    plans = [planned(statement=(SENT, 0, b"WHERE %d" % n)) for n in range(3)]
+    for plan in plans:
+        await answered(began, plan)
+    for plan, is_judged in zip(reversed(plans), (False, False, True), strict=True):
+        [first] = await answered(began, plan)
+        assert first.startswith(b"\x16") == is_judged
 
 
 # Rehearsals.
