@@ -64,9 +64,11 @@ _BODY = """BEGIN
   DECLARE shard, bucket LONGBLOB;
   DECLARE width, found INT;
   -- The proxy sets the statement to 0 before each one: the first call takes it. NOW() is
-  -- the same all through a statement and another one in the next.
+  -- the same all through a statement and another one in the next. CAST, for MySQL takes
+  -- the variable for a string where it was NULL at first, and would compare doubles: two
+  -- statements within four milliseconds were one.
   IF {statement} = 0 THEN SET {statement} = NOW(6) + 0; END IF;
-  IF {statement} IS NULL OR {statement} <> NOW(6) + 0 THEN
+  IF {statement} IS NULL OR CAST({statement} AS DECIMAL(20,6)) <> NOW(6) + 0 THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{name}: {unanswered}';
   END IF;
   IF language_code IS NULL OR COALESCE(CHAR_LENGTH(input_text), 0) = 0 THEN
@@ -194,6 +196,9 @@ def start_statement(budget: int) -> bytes:
 
 END_STATEMENT = f"SET {_STATEMENT}=NULL,{_LEFT}=0".encode()
 """Nothing may take the answers from here on."""
+
+HAS_MET = f"SELECT COALESCE({_STATEMENT}<>0,0) LIMIT 1".encode()
+"""Whether a marker was called since the statement was started."""
 
 FORGET = (
     "SET " + ",".join(f"{_variable(d)}=NULL" for d in _DIGITS) + f",{_STATEMENT}=NULL,"

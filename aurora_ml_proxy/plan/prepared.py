@@ -216,10 +216,10 @@ def plan_text(
     try:
         statement = read_statement(text, dialect)
         calls = find_calls(statement, functions)
-        marked, count = _marked(text, dialect)
+        planned, count = marked(text, dialect)
     except Unreadable:
         return None
-    plan = plan_statement(marked, dialect, functions) if calls else None
+    plan = plan_statement(planned, dialect, functions) if calls else None
     if plan is None:
         return None
     name = calls[0].function.name
@@ -245,8 +245,8 @@ def plan_viewed(text: bytes, dialect: Dialect) -> ViewedText | None:
     if PARAMETER.search(text):
         return None
     try:
-        marked, count = _marked(text, dialect)
-        viewed = read_viewed(marked, dialect, "")
+        planned, count = marked(text, dialect)
+        viewed = read_viewed(planned, dialect, "")
     except (Unreadable, ProxyError):
         return None
     return ViewedText(viewed, count)
@@ -290,7 +290,7 @@ def as_text(command: Prepare, dialect: Dialect, collation: bytes) -> bytes | Non
     return b"CONVERT(%b USING %b)" % (taken, charset)
 
 
-def _marked(text: bytes, dialect: Dialect) -> tuple[bytes, int]:
+def marked(text: bytes, dialect: Dialect) -> tuple[bytes, int]:
     """The text with a variable for each parameter, and how many there are."""
     parts, pos, count = [], 0, 0
     for token in tokenize(text, dialect):

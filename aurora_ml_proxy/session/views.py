@@ -45,6 +45,9 @@ MAX_ROUNDS = 10
 """How often a query that ran to its end, or a statement, may still miss a text. A text
 that is computed from an answer takes one more; texts that are never the same take all."""
 
+MAX_ONE_BY_ONE = 100
+"""The same of a statement that no query stands for: each try finds one text."""
+
 MANY_ANSWERS = 1000
 """More of them, 50 KiB and up, are taken out of the server before the next statement."""
 
@@ -57,6 +60,14 @@ _KNOWS_IF_NOT_EXISTS = 80029
 _ENDS_STATEMENT = frozenset((1158, 1159, 1160, 1161, 1205, 1213, 1317, 1969, 3024, 3572))
 """Errors that are the statement's own wherever they come: the transaction may be gone,
 somebody has killed it, its time is over."""
+
+
+_IN_A_PROCEDURE = (
+    "%s: a view that calls it is read inside a stored procedure, where the proxy cannot "
+    "answer it (or the texts in the arguments of CALL have just changed); what the "
+    "procedure did before that may stay. Pass what it reads to the procedure, or send "
+    "its statements yourself"
+)
 
 
 class DefinitionAnswer:
@@ -156,6 +167,8 @@ class ViewAnswer:
         """The SET TRANSACTION statement that was for this statement's transaction."""
         self._answers: dict[int, Sentiment | None] = {}
         self._budget = FIRST_BUDGET
+        self._has_met = False
+        """A marker was called by one of our queries; known of a CALL."""
 
     @property
     def leaves_answers(self) -> bool:
@@ -184,20 +197,22 @@ class ViewAnswer:
         Raises: ProxyError; QueryFailed with the upstream's error to pass on.
         """
         await self._refuse_writers(inbox)
-        if self._viewed.changes_data:
+        does_change = self._viewed.collected.changes_data
+        if does_change:
             await self._check_engines(inbox)
-        for _ in range(MAX_ROUNDS):
+        has_queries = bool(self._viewed.collected.queries)
+        for _ in range(MAX_ROUNDS if has_queries else MAX_ONE_BY_ONE):
             await self._collect(inbox)
             if await self._send(front, inbox):
                 return
             if not await self._learn(inbox):
                 raise self._give_up()
-            if self._viewed.changes_data:
+            if does_change:
                 await self._check_engines(inbox)
         raise self._give_up()
 
     def _give_up(self) -> ProxyError:
-        if self._viewed.collect is None:
+        if not self._viewed.collected.queries:
             return UnsupportedStatement(
                 f"{self._function}: a view that calls it is read where the texts cannot "
                 "be read before the statement runs; select into a variable or a table "
@@ -212,23 +227,32 @@ class ViewAnswer:
     # The texts.
 
     async def _collect(self, inbox: Inbox) -> None:
-        """Run a query that meets the texts, until it runs to its end without a new one.
+        """Run the queries that meet the texts.
+
+        Raises: UnsupportedStatement for a CALL whose arguments do not read a view: the
+            procedure does, and what it did before that cannot be undone.
+        """
+        for sql in self._viewed.collected.queries:
+            await self._run_out(sql, inbox)
+        if self._viewed.is_sent_once and not self._has_met:
+            raise UnsupportedStatement(_IN_A_PROCEDURE % self._function)
+
+    async def _run_out(self, sql: bytes, inbox: Inbox) -> None:
+        """Run a query until it comes to its end without a new text.
 
         A query whose result is held back in whole may as well miss one when it is sent
         in earnest: then one round is enough.
         """
-        if self._viewed.collect is None:
-            return
         for _ in range(MAX_ROUNDS):
             has_ended = False
             while not has_ended:
-                has_ended, is_held = await self._read(self._viewed.collect, inbox)
+                has_ended, is_held = await self._read(sql, inbox)
                 learnt = await self._learn(inbox)
                 if not has_ended and not learnt:
                     raise self._give_up()
                 if not has_ended:
                     self._budget = min(2 * self._budget, MAX_BUDGET)
-            if not learnt or (is_held and not self._viewed.changes_data):
+            if not learnt or (is_held and not self._viewed.collected.changes_data):
                 return
         raise self._give_up()
 
@@ -248,6 +272,9 @@ class ViewAnswer:
         error = result.error
         if error is not None and error_number(error) in _ENDS_STATEMENT:
             raise QueryFailed(error)
+        if self._viewed.is_sent_once:
+            met = await self._queries.rows(markers.HAS_MET, inbox)
+            self._has_met |= bool(read_number(met[0][0]))
         # Another error is the statement's own, or comes of answers that are NULL so far.
         return error is None or not markers.is_not_yet(error), size <= HELD_BYTES
 
@@ -288,7 +315,7 @@ class ViewAnswer:
 
         Raises: ProxyError; QueryFailed with the upstream's own error.
         """
-        if self._viewed.changes_data:
+        if self._viewed.collected.changes_data:
             await self._queries.clear_warnings(inbox)
         await self._set_answers(0, inbox)
         if self.next_transaction is not None:
@@ -303,6 +330,10 @@ class ViewAnswer:
         if passed.error is None:
             held.release()
             return True
+        if markers.is_unanswered(passed.error) and self._viewed.is_sent_once:
+            if passed.is_changed:
+                held.release()  # results of the procedure's first statements
+            raise UnsupportedStatement(_IN_A_PROCEDURE % self._function)
         if markers.is_not_yet(passed.error):
             if held.has_released:
                 raise self._give_up()
@@ -338,13 +369,13 @@ class ViewAnswer:
 
     async def _check_engines(self, inbox: Inbox) -> None:
         """A statement that failed half way is sent again only where that undid it."""
-        if not self._viewed.tables:
+        if not self._viewed.collected.tables:
             return
         sql = (
             b"SELECT COUNT(*) FROM information_schema.TABLES t JOIN "
             b"information_schema.ENGINES e ON t.ENGINE=e.ENGINE WHERE "
             b"LOWER(t.TABLE_NAME) IN (%b) AND COALESCE(e.TRANSACTIONS,'NO')<>'YES' "
-            b"LIMIT 1" % listed(self._viewed.tables)
+            b"LIMIT 1" % listed(self._viewed.collected.tables)
         )
         rows = await self._queries.rows(sql, inbox)
         engines = [

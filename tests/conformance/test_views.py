@@ -20,6 +20,7 @@ from support.servers import Server
 from support.wire_client import WireClient
 
 from aurora_ml_proxy.backends.oracle import expected, sql_functions
+from aurora_ml_proxy.catalog import markers
 
 pytestmark = pytest.mark.mysql
 
@@ -34,6 +35,9 @@ TABLES = (
     "CREATE TABLE d (id INT PRIMARY KEY AUTO_INCREMENT, s VARCHAR(20), c DOUBLE)",
     "CREATE TABLE u (id INT PRIMARY KEY, s VARCHAR(20))",
     "INSERT INTO u VALUES (1,'x'),(2,'x'),(3,'x'),(5,'x'),(6,'x')",
+    "CREATE PROCEDURE keep(IN a TEXT, IN b DOUBLE, OUT z TEXT) "
+    "BEGIN INSERT INTO d (s, c) VALUES (LEFT(a, 20), b); SET z = a; END",
+    "CREATE PROCEDURE shown(IN a TEXT) BEGIN SELECT a; SELECT COUNT(*) FROM u; END",
 )
 
 VIEWS = (
@@ -93,6 +97,21 @@ WRITES = (
     "CREATE TABLE made2 (id INT PRIMARY KEY) SELECT id, s FROM v WHERE s IS NOT NULL",
     "SELECT s INTO @s FROM v WHERE id = 1",
     "SET @a = (SELECT s FROM v WHERE id = 2), @b = 5",
+    "SET @c = (SELECT GROUP_CONCAT(s ORDER BY id) FROM v), @d := 1 + (SELECT MAX(c) "
+    "FROM chain JOIN v USING (id)), @e = 7",
+    "SET @c = (SELECT s FROM v)",
+    "INSERT INTO d (s, c) VALUES ((SELECT GROUP_CONCAT(LEFT(s, 1) ORDER BY id) FROM "
+    "chain), (SELECT SUM(c) FROM v)), ('y', 1)",
+    "INSERT INTO d (id, s) VALUES (1, 'z') ON DUPLICATE KEY UPDATE s = (SELECT s FROM v "
+    "WHERE id = 6)",
+    "REPLACE INTO d SET id = 2, s = (SELECT MAX(s) FROM chain), c = (SELECT 0.5)",
+    "INSERT INTO d (id, s) VALUES (77, (SELECT s FROM v WHERE id + 76 = d.id LIMIT 1))",
+    "CALL keep((SELECT MIN(s) FROM v), (SELECT MAX(c) FROM chain JOIN v USING (id)), @z)",
+    "CALL keep((SELECT s FROM v WHERE id = 3), 5, @y)",
+    "CALL shown((SELECT GROUP_CONCAT(s ORDER BY id) FROM v))",
+    "CALL shown((SELECT s FROM v))",
+    "CALL nobody((SELECT s FROM v LIMIT 1))",
+    "CALL keep((SELECT s FROM v LIMIT 1))",
     "CREATE VIEW later AS SELECT s FROM v",
     "ALTER VIEW tmp AS SELECT G(t,'fr') AS g, id FROM t",
     "INSERT INTO u (id, s) SELECT id, nothing FROM v",
@@ -105,7 +124,7 @@ AFTER = (
     "SELECT * FROM t ORDER BY 1",
     "SELECT * FROM made ORDER BY 1",
     "SHOW COLUMNS FROM made2",
-    "SELECT @s, @a, @b",
+    "SELECT @s, @a, @b, @c, @d, @e, @z, @y",
     "SELECT * FROM later ORDER BY 1",
     "SELECT * FROM tmp ORDER BY id",
     "SHOW CREATE VIEW later",
@@ -298,12 +317,24 @@ def test_without_the_proxy_a_view_says_what_is_missing(made: Places) -> None:
     assert failure.value.args == (1644, f"{name}: connect through aurora-ml-proxy")
 
 
+def test_answers_are_good_for_one_statement(made: Places) -> None:
+    """To MySQL a variable is a string where a function has met it as NULL first."""
+    call = expand("SELECT F('x', 'en')")
+    with made.connect(made.server) as connection:
+        for _ in range(5):
+            with pytest.raises(pymysql.MySQLError, match="sentiment: connect through"):
+                run(connection, call)
+            run(connection, *(s.decode() for s in markers.set_answers({})))
+            run(connection, markers.start_statement(10).decode())
+            assert run(connection, call) == ((None,),)
+
+
 def test_the_server_keeps_a_function_and_a_view(made: Places) -> None:
     with made.connect(made.server) as connection:
         rows = run(
             connection,
             "SELECT ROUTINE_NAME, ROUTINE_COMMENT FROM information_schema.ROUTINES "
-            f"WHERE ROUTINE_SCHEMA = '{MADE}' ORDER BY 1",
+            f"WHERE ROUTINE_SCHEMA = '{MADE}' AND ROUTINE_TYPE = 'FUNCTION' ORDER BY 1",
         )
         assert [row[0] for row in rows] == [
             expand("F()")[:-2],
@@ -435,6 +466,47 @@ def test_what_runs_inside_the_server_is_refused(made: Places, statement: str) ->
     ):
         run(connection, expand(statement))
     assert failure.value.args[0] == 1235
+
+
+def test_values_and_arguments_may_need_any_number_of_texts(
+    made: Places, fake: Fake
+) -> None:
+    labels = ",".join(expected(f"text {i}", "en").label for i in range(60))
+    joined = "SELECT GROUP_CONCAT(s ORDER BY id) FROM v"
+    with made.connect(made.reader) as connection:
+        values = ",".join(f"({i + 1},'text {i}','en')" for i in range(60))
+        run(connection, "DELETE FROM t", f"INSERT INTO t (id, t, lang) VALUES {values}")
+        run(connection, "CREATE TABLE long_d (id INT PRIMARY KEY, s TEXT)")
+        for statement in (
+            f"SET @s = ({joined})",
+            f"INSERT INTO long_d VALUES (1, ({joined})), (2, 'x')",
+            f"INSERT INTO long_d VALUES (2, 0) ON DUPLICATE KEY UPDATE s=({joined})",
+            f"CALL keep(({joined}), 1, @z)",
+        ):
+            fake.reset()
+            run(connection, statement)
+            assert len(fake.calls()) <= 5, statement
+        assert run(connection, "SELECT @s, @z") == ((labels, labels),)
+        rows = run(connection, "SELECT s FROM long_d ORDER BY id")
+        assert rows == ((labels,), (labels,))
+        assert run(connection, "SELECT COUNT(*) FROM d WHERE c = 1") == ((1,),)
+
+
+def test_a_procedure_that_reads_a_view_itself_is_not_called_again(made: Places) -> None:
+    with made.connect(made.reader) as connection:
+        run(
+            connection,
+            "CREATE PROCEDURE both_of_them(IN a TEXT) BEGIN INSERT INTO d (s) "
+            "VALUES ('begun'); INSERT INTO d (s) SELECT s FROM v; END",
+        )
+        for argument, begun in (("'x'", 1), ("(SELECT COUNT(*) FROM u)", 2)):
+            with pytest.raises(pymysql.MySQLError, match="procedure") as failure:
+                run(connection, f"CALL both_of_them({argument})")
+            assert failure.value.args[0] == 1235
+            assert run(connection, "SELECT COUNT(*) FROM d") == ((begun,),)
+        with pytest.raises(pymysql.MySQLError, match="procedure"):
+            run(connection, "CALL both_of_them((SELECT s FROM v LIMIT 1))")
+        assert run(connection, "SELECT COUNT(*) FROM d") == ((3,),)
 
 
 @pytest.mark.parametrize(
