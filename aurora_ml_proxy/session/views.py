@@ -263,7 +263,10 @@ class ViewAnswer:
         """
         await self._set_answers(self._budget, inbox)
         result = PassedResult(self._layout, 1)
-        await self._queries.begin(sql, inbox)
+        try:
+            await self._queries.begin(sql, inbox)
+        except QueryFailed as failure:
+            result.feed([failure.packet])
         size = 0
         while not result.has_ended:
             result.feed(await next_payloads(inbox))
