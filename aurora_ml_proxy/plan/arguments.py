@@ -10,9 +10,13 @@ from aurora_ml_proxy.functions import (
 )
 from aurora_ml_proxy.plan.aggregates import is_aggregate
 from aurora_ml_proxy.plan.calls import Call
-from aurora_ml_proxy.plan.spans import mark
+from aurora_ml_proxy.plan.spans import mark, word
 from aurora_ml_proxy.plan.template import Template
 from aurora_ml_proxy.plan.tokens import Kind, Statement, number
+
+_OF_ASCII = frozenset(b"_ASCII _LATIN1 _UTF8MB4 _BINARY".split())
+"""What may stand before a literal, leaves its letters as they are, and is warned of by no
+server."""
 
 _LITERAL_LANGUAGE = re.compile(rb"(['\"])([A-Za-z-]+)\1")
 
@@ -57,6 +61,8 @@ def is_column_or_literal(statement: Statement, first: int, last: int) -> bool:
 def literal_language(statement: Statement, call: Call) -> str | None:
     """The language when it is written out; None when the server has to say it."""
     first, last = call.arguments[1]
+    if last == first + 1 and word(statement, first) in _OF_ASCII:
+        first = last
     token = statement.tokens[first]
     if first != last or token.kind is not Kind.STRING:
         return None
@@ -100,6 +106,8 @@ def _is_constant_token(statement: Statement, i: int) -> bool:
         return True
     if mark(statement, i + 1) == b"(":
         return token.text not in _OF_ROWS and not is_aggregate(statement, i)
+    if token.text.startswith(b"_") and word(statement, i + 1) in (b"X", b"B"):
+        i += 1  # _utf16 x'0048'
     behind = statement.tokens[i + 1].kind if i + 1 < len(statement.tokens) else None
     is_introducer = token.text in (b"N", b"X", b"B") or token.text.startswith(b"_")
     return is_introducer and behind is Kind.STRING

@@ -1,7 +1,6 @@
 """What is asked of a row: the columns that hold a call's arguments.
 
-In: a call. Out: columns for a query of ours and what they are, and the key by which the
-call finds its answer.
+In: a call. Out: columns for a query of ours and what they are.
 """
 
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from aurora_ml_proxy.plan.arguments import (
 )
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Asked, Query
+from aurora_ml_proxy.plan.settings import with_settings
 from aurora_ml_proxy.plan.spans import Span
 from aurora_ml_proxy.plan.template import Substitute, Template, joined
 
@@ -65,6 +65,10 @@ def columns_of_many(
     return found, tuple(asked)
 
 
+_MOST_ROWS, _TIME_S = 1000, 1
+"""What a query that joins everything with everything may give, and may take."""
+
+
 def select(
     outline: Outline,
     index: int,
@@ -73,27 +77,26 @@ def select(
     front: Template = (),
     distinct: bool = True,
     substitute: Substitute | None = None,
+    settings: Sequence[bytes] = (),
+    is_bounded: bool = False,
 ) -> Query:
     """A query for one call's columns.
 
     Args:
         rows: what stands behind the select list.
         front: what stands before SELECT.
+        settings: MariaDB's, for this query only.
+        is_bounded: give up when it takes long, and after a thousand rows.
     """
     found, _ = columns(outline, index, substitute)
     keyword = b"SELECT DISTINCT " if distinct else b"SELECT "
-    return Query((*front, keyword, *joined(b",", found), *rows), len(found))
-
-
-def key(outline: Outline, index: int) -> Template:
-    """The SQL of the string whose hash finds a call's answer."""
-    statement, call = outline.statement, outline.calls[index]
-    literal_batch_size(statement, call)  # wrong ones are refused here
-    text = outline.cut(call.arguments[0])
-    if literal_language(statement, call) is not None:
-        return text
-    language = outline.cut(call.arguments[1])
-    return (
-        *(b"CONCAT(CONVERT(", *language, b" USING utf8mb4),':',CONVERT("),
-        *(*text, b" USING utf8mb4))"),
-    )
+    if is_bounded:
+        rows = (*rows, b" LIMIT %d" % _MOST_ROWS)
+    if is_bounded and outline.is_mariadb:
+        settings = (*settings, b"max_statement_time=%d" % _TIME_S)
+    elif is_bounded:
+        hint = b"/*+ MAX_EXECUTION_TIME(%d) */ " % (1000 * _TIME_S)
+        keyword = keyword.replace(b" ", b" " + hint, 1)
+    sql = (*front, keyword, *joined(b",", found), *rows)
+    query = with_settings(outline, sql, *settings)
+    return Query(query, len(found), is_bounded=is_bounded)

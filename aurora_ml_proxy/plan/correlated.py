@@ -5,6 +5,7 @@ for each the texts of the inner one, packed into one string.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from aurora_ml_proxy.plan.asking import columns, select
 from aurora_ml_proxy.plan.blocks import Block
@@ -13,18 +14,29 @@ from aurora_ml_proxy.plan.limits import is_limited_to_one, returned_rows
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Query
 from aurora_ml_proxy.plan.rows import rows, with_lists
-from aurora_ml_proxy.plan.template import Template
+from aurora_ml_proxy.plan.settings import with_settings
+from aurora_ml_proxy.plan.template import Substitute, Template
 
 _GROUP_CONCAT_BYTES = 64 << 20
 """Of one packed string; the servers' own limits are 1,024 bytes (MySQL) and 1 MiB."""
 
 
-def correlated(outline: Outline, index: int, block: Block) -> Iterator[Query]:
-    """Queries that read the blocks around a call's block, from the inside out."""
-    packed = [*_packed_first(outline, index, block), _packed_all(outline, index, block)]
+def correlated(
+    outline: Outline, index: int, block: Block, substitute: Substitute | None = None
+) -> Iterator[Query]:
+    """Queries that read the blocks around a call's block, from the inside out.
+
+    Args:
+        substitute: for names in the call's arguments.
+    """
+    text = _packed(outline, index, substitute)
+    packed = [
+        *_packed_first(outline, index, block, text),
+        _packed_all(outline, index, block, text),
+    ]
     at, around = block, block.parent
     while around is not None:
-        yield from _of_rows_around(outline, index, block, around, at)
+        yield from _of_rows_around(outline, index, block, around, at, substitute)
         for template in packed:
             yield from _of_each_row(outline, around, at, template)
         behind = rows(outline, around, at.place, for_lateral=True)
@@ -47,36 +59,44 @@ def _of_each_row(
 
 
 def _of_rows_around(
-    outline: Outline, index: int, block: Block, around: Block, at: Block
+    outline: Outline,
+    index: int,
+    block: Block,
+    around: Block,
+    at: Block,
+    substitute: Substitute | None,
 ) -> Iterator[Query]:
     """The arguments may be columns of a block around; then its rows are enough."""
     call = outline.calls[index]
     if is_on_own_groups(outline, call, block):
         return
-    front = with_lists(outline, around)
+    ask = partial(
+        select, outline, index, front=with_lists(outline, around), substitute=substitute
+    )
     behind = rows(outline, around, at.place, for_lateral=True)
     if at is block and behind:
         keyword = b" AND " if b" WHERE " in behind else b" WHERE "
         inner = rows(outline, block, block.phase(call.first))
         exists = (keyword, b"EXISTS (SELECT 1", *inner, b")")
-        yield select(outline, index, (*behind, *exists), front=front)
-    yield select(outline, index, behind, front=front)
+        yield ask((*behind, *exists))
+    yield ask(behind)
 
 
-def _packed_first(outline: Outline, index: int, block: Block) -> Iterator[Template]:
+def _packed_first(
+    outline: Outline, index: int, block: Block, packed: Template
+) -> Iterator[Template]:
     """A subquery that gives the texts of the one row that its LIMIT lets out."""
     call = outline.calls[index]
     returned = returned_rows(outline, block, call.first)
     if returned is None or is_on_own_groups(outline, call, block):
         return
     if block.is_select and is_limited_to_one(outline, block):
-        yield (b"(SELECT ", *_packed(outline, index), *returned.behind, b")")
+        yield (b"(SELECT ", *packed, *returned.behind, b")")
 
 
-def _packed_all(outline: Outline, index: int, block: Block) -> Template:
+def _packed_all(outline: Outline, index: int, block: Block, packed: Template) -> Template:
     """A subquery that gives the texts of all its rows in one string; see `Query`."""
     call = outline.calls[index]
-    packed = _packed(outline, index)
     inner = rows(outline, block, block.phase(call.first))
     if is_on_own_groups(outline, call, block):
         return (b"(SELECT ", *packed, *inner, *groups(outline, block), b")")
@@ -90,8 +110,8 @@ def _concatenated(packed: Template, behind: Template) -> Template:
     )
 
 
-def _packed(outline: Outline, index: int) -> Template:
-    found, asked = columns(outline, index)
+def _packed(outline: Outline, index: int, substitute: Substitute | None) -> Template:
+    found, asked = columns(outline, index, substitute)
     language: Template = (b"''",)
     if isinstance(asked.language, int):
         language = (b"HEX(", *found[asked.language], b")")
@@ -108,8 +128,8 @@ def _packed(outline: Outline, index: int) -> Template:
 def _with_long_strings(outline: Outline, front: Template, behind: Template) -> Query:
     """A SELECT with group_concat_max_len lifted: before the statement, or in a hint."""
     if outline.is_mariadb:
-        lifted = b"SET STATEMENT group_concat_max_len=%d FOR " % _GROUP_CONCAT_BYTES
-        sql: Template = (lifted, *front, b"SELECT ", *behind)
+        lifted = b"group_concat_max_len=%d" % _GROUP_CONCAT_BYTES
+        sql = with_settings(outline, (*front, b"SELECT ", *behind), lifted)
     else:
         hint = b"SELECT /*+ SET_VAR(group_concat_max_len=%d) */ " % _GROUP_CONCAT_BYTES
         sql = (*front, hint, *behind)

@@ -89,15 +89,19 @@ def _is_rolled_up(outline: Outline, block: Block, n: int, *, is_own: bool) -> bo
 
 
 def _inner_columns(outline: Outline, items: Sequence[Item]) -> dict[bytes, ResultType]:
-    """The columns of all blocks but the outermost that are a call, by their names."""
+    """The columns of all blocks but the outermost that are a call, by their names; none
+    whose name is that of something else as well."""
     whole = _whole(outline)
-    return {
-        _item_name(outline.statement, item): result
-        for block in outline.blocks
-        if block.items is not items
-        for item in block.items
-        if (result := whole.get(_body(outline.statement, item))) is not None
-    }
+    found: dict[bytes, ResultType | None] = {}
+    for block in outline.blocks:
+        for item in block.items if block.items is not items else ():
+            body = _body(outline.statement, item)
+            name = _item_name(outline.statement, item)
+            result = whole.get(body)
+            if result is None and _column_name(outline.statement, body) == name:
+                continue  # it has the name of the column of a table within
+            found[name] = result if found.get(name, result) is result else None
+    return {name: result for name, result in found.items() if result is not None}
 
 
 def _results(

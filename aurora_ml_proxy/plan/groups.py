@@ -1,5 +1,7 @@
 """The groups of a block: GROUP BY, HAVING and WINDOW as a query of ours has them."""
 
+from collections.abc import Iterator
+
 from aurora_ml_proxy.plan.aggregates import is_on_groups
 from aurora_ml_proxy.plan.aliases import (
     item_names,
@@ -55,19 +57,28 @@ def is_of_group(outline: Outline, call: Call) -> bool:
     return is_on_own_groups(outline, call, block)
 
 
+_ANY_COLUMN = b"sql_mode=REPLACE(@@sql_mode,'ONLY_FULL_GROUP_BY','')"
+
+
 def grouped(
     outline: Outline, index: int, block: Block, substitute: Substitute | None
-) -> Query:
-    """A call's arguments of each group of its block."""
+) -> Iterator[Query]:
+    """A call's arguments of each group of its block.
+
+    With ONLY_FULL_GROUP_BY MariaDB takes columns of conditions for columns of the list,
+    now and then (error 1055).
+    """
     behind = (*rows(outline, block, Phase.LIST), *groups(outline, block))
-    return select(
-        outline,
-        index,
-        behind,
-        front=with_lists(outline, block),
-        distinct=False,
-        substitute=substitute,
-    )
+    for settings in ((), (_ANY_COLUMN,)) if outline.is_mariadb else ((),):
+        yield select(
+            outline,
+            index,
+            behind,
+            front=with_lists(outline, block),
+            distinct=False,
+            substitute=substitute,
+            settings=settings,
+        )
 
 
 def groups(outline: Outline, block: Block) -> Template:

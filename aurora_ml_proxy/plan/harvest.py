@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aurora_ml_proxy.plan.aggregates import is_rolled_up
-from aurora_ml_proxy.plan.aliases import names_in
-from aurora_ml_proxy.plan.arguments import is_constant
+from aurora_ml_proxy.plan.aliases import changed_around, names_in
 from aurora_ml_proxy.plan.asking import columns, columns_of_many, select
 from aurora_ml_proxy.plan.blocks import Block
 from aurora_ml_proxy.plan.calls import Call
 from aurora_ml_proxy.plan.correlated import correlated
 from aurora_ml_proxy.plan.groups import grouped, is_on_own_groups
-from aurora_ml_proxy.plan.inserted_rows import of_inserted_rows
+from aurora_ml_proxy.plan.inner_aggregates import kept_inside
+from aurora_ml_proxy.plan.inserted_rows import beside_rows, of_inserted_rows
 from aurora_ml_proxy.plan.limits import Prefix, limited
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Harvest, Query
@@ -41,7 +41,7 @@ def harvests(outline: Outline, prefix: Prefix | None = None) -> Iterator[Harvest
     done = prefix.calls if prefix is not None else ()
     left = [n for n in range(len(outline.calls)) if n not in done]
     nesting = _read_nesting(outline.calls)
-    constant = {n: _is_constant(outline, outline.calls[n]) for n in left}
+    constant = {n: outline.is_constant(outline.calls[n]) for n in left}
     yield from _constants(outline, [n for n in left if constant[n]], nesting)
     indexes = _one_of_each(outline, [n for n in left if not constant[n]])
     indexes += done[:1]
@@ -76,10 +76,6 @@ def _read_nesting(calls: Sequence[Call]) -> list[_Nesting]:
 
 
 # Literals and user variables.
-
-
-def _is_constant(outline: Outline, call: Call) -> bool:
-    return all(is_constant(outline.statement, *a) for a in call.arguments)
 
 
 def _constants(
@@ -156,14 +152,13 @@ def _harvest(outline: Outline, index: int) -> Iterator[Harvest]:
     queries = (
         *of_union_in_parentheses(outline, index, block),
         *_alone(outline, index, block),
-        *correlated(outline, index, block),
-        *wider(outline, index, block),
+        *_with_others(outline, index, block),
     )
     yield Harvest(asked, tuple(dict.fromkeys(queries)))
     is_on_groups = is_on_own_groups(outline, call, block)
     if is_rolled_up(outline.statement, block) and not is_on_groups:
         # The rows that ROLLUP adds have texts of their own, besides those of the others.
-        yield Harvest(asked, (grouped(outline, index, block, None),))
+        yield Harvest(asked, tuple(grouped(outline, index, block, None)))
 
 
 def _alone(outline: Outline, index: int, block: Block) -> Iterator[Query]:
@@ -176,21 +171,35 @@ def _alone(outline: Outline, index: int, block: Block) -> Iterator[Query]:
         yield as_returned
     for substitute in _readings(outline, call, block):
         if is_on_own_groups(outline, call, block):
-            yield grouped(outline, index, block, substitute)
+            yield from grouped(outline, index, block, substitute)
         else:
             yield _plain(outline, index, block, substitute)
+
+
+def _with_others(outline: Outline, index: int, block: Block) -> Iterator[Query]:
+    """The call's block together with those around it, and all that is left."""
+    readings = _readings(outline, outline.calls[index], block)
+    for substitute in readings:
+        yield from correlated(outline, index, block, substitute)
+    for substitute in readings:
+        yield from wider(outline, index, block, substitute)
+    yield from beside_rows(outline, index, block)
 
 
 def _readings(outline: Outline, call: Call, block: Block) -> list[Substitute | None]:
     """What the names in a call may mean, the likelier first: a column, or an item.
 
     ORDER BY and SET look for an item or an assigned column first, the others do last.
+    And aggregates in it may belong to another block in a query of ours.
     """
-    found = names_in(outline, call, block)
-    if found is None:
-        return [None]
-    is_item_first = block.part_at(call.first) in (b"ORDER", b"SET")
-    return [found, None] if is_item_first else [None, found]
+    readings: list[Substitute | None] = [None]
+    if (found := names_in(outline, call, block)) is not None:
+        is_item_first = block.part_at(call.first) == b"ORDER"
+        is_item_first |= changed_around(call, block) is not None
+        readings = [found, None] if is_item_first else [None, found]
+    if (found := kept_inside(outline, call, block)) is not None:
+        readings.append(found)
+    return readings
 
 
 def _plain(

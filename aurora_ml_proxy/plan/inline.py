@@ -7,8 +7,8 @@ with one, so that the server does not evaluate a call on rows that it would not 
 
 from collections.abc import Iterator, Sequence
 
-from aurora_ml_proxy.plan.asking import key
 from aurora_ml_proxy.plan.calls import Call
+from aurora_ml_proxy.plan.constants import zero_of
 from aurora_ml_proxy.plan.described import described, returning
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.groups import is_of_group
@@ -28,6 +28,7 @@ from aurora_ml_proxy.plan.refusals import (
 )
 from aurora_ml_proxy.plan.rehearsal import created_table, rehearsal
 from aurora_ml_proxy.plan.select import Item
+from aurora_ml_proxy.plan.settings import settings
 from aurora_ml_proxy.plan.spans import Span, word
 from aurora_ml_proxy.plan.targets import names_of_targets, targets
 from aurora_ml_proxy.plan.template import (
@@ -65,8 +66,9 @@ def inline(
         ),
         calls=tuple(
             InlineCall(
-                *(call.function, key(outline, n), outline.known[n]),
+                *(call.function, outline.key(n), outline.known[n]),
                 is_of_group=is_of_group(outline, call),
+                zero=zero_of(outline, call, is_query=kinds.is_query),
             )
             for n, call in enumerate(calls)
         ),
@@ -103,6 +105,7 @@ def _edits(outline: Outline, prefix: Prefix | None, *, is_explained: bool) -> li
     inserted = [*_names(outline)]
     if not is_explained:
         inserted += guarded(outline, but=where)
+        inserted += settings(outline)
     replaced = [*_answers(outline, but=where), *without_rest(outline.statement)]
     if prefix is not None:
         replaced.append((*_bytes_of(outline.statement, prefix.where), prefix.condition))

@@ -34,6 +34,8 @@ class Inserted:
     """The SELECT of an INSERT ... SELECT, with its WITH."""
     alias: bytes
     """The row's own name: `VALUES (...) AS alias`."""
+    updates: tuple[tuple[Span, Span], ...]
+    """ON DUPLICATE KEY UPDATE: the columns and what they become."""
     returning: Span | None
 
 
@@ -62,15 +64,21 @@ def read_inserted(statement: Statement) -> Inserted | None:
         alias, renamed = _read_alias(statement, i, stop)
         columns = renamed or columns
     elif word(statement, i) == b"SET":
-        pairs = _assignments(statement, i + 1, stop - 1)
-        columns = tuple(name for name, _ in pairs)
+        behind = next((j for j in range(i + 1, stop) if _is_alias(statement, j, i)), stop)
+        alias, renamed = _read_alias(statement, behind, stop)
+        pairs = _assignments(statement, i + 1, behind - 1)
+        columns = renamed or tuple(name for name, _ in pairs)
         rows = (tuple(value for _, value in pairs),) if pairs else ()
     elif i < stop:
         query = (i, stop - 1)
+    updates: tuple[tuple[Span, Span], ...] = ()
+    if (at := tails.get(b"ON")) is not None:
+        behind = tails.get(b"RETURNING", end)
+        updates = tuple(_assignments(statement, at + 4, behind - 1))
     returning = None
     if (at := tails.get(b"RETURNING")) is not None and at + 1 < end:
         returning = (at + 1, end - 1)
-    return Inserted(table, columns, rows, query, alias, returning)
+    return Inserted(table, columns, rows, query, alias, updates, returning)
 
 
 def _read_table(statement: Statement, i: int) -> Span:
@@ -115,6 +123,11 @@ def _read_rows(
             break
         i += 1
     return tuple(rows), i
+
+
+def _is_alias(statement: Statement, i: int, start: int) -> bool:
+    """Whether this AS is behind the assignments of SET, and in none of them."""
+    return word(statement, i) == b"AS" and statement.depth[i] == statement.depth[start]
 
 
 def _read_alias(

@@ -16,6 +16,7 @@ from aurora_ml_proxy.plan.names import alias_of
 from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Harvest, Query
 from aurora_ml_proxy.plan.rows import rows, with_lists
+from aurora_ml_proxy.plan.settings import with_settings
 from aurora_ml_proxy.plan.spans import Span, word
 from aurora_ml_proxy.plan.template import Lenient, Template, Unknown, joined
 from aurora_ml_proxy.plan.tokens import Kind, number
@@ -75,7 +76,7 @@ def limited(outline: Outline, index: int, block: Block) -> Query | None:
         *(*with_lists(outline, block), b"SELECT "),
         *(*returned.items, *joined(b",", found), *returned.behind),
     )
-    return Query(sql, len(found))
+    return Query(with_settings(outline, sql), len(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,8 @@ def _harvest(
         *(b" FROM ", *outline.cut(block.parts[b"FROM"])),
         *(b" WHERE ", *condition, *_order_by(outline, block)),
     )
-    return Harvest(asked, (Query(sql, len(found), limit=limit),))
+    query = Query(with_settings(outline, sql), len(found), limit=limit)
+    return Harvest(asked, (query,))
 
 
 def _open_condition(outline: Outline, where: Span, indexes: Sequence[int]) -> Template:

@@ -19,9 +19,18 @@ from aurora_ml_proxy.plan.conditions import (
 )
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.inserted import Inserted, read_inserted
+from aurora_ml_proxy.plan.joins import is_derived_table
+from aurora_ml_proxy.plan.keys import key
 from aurora_ml_proxy.plan.sorted_unions import SortedUnion, read_sorted_unions
 from aurora_ml_proxy.plan.spans import Span
-from aurora_ml_proxy.plan.template import Substitute, Template, cut, joined
+from aurora_ml_proxy.plan.template import (
+    Piece,
+    Renamed,
+    Substitute,
+    Template,
+    cut,
+    joined,
+)
 from aurora_ml_proxy.plan.tokens import Statement
 
 
@@ -44,6 +53,9 @@ class Outline:
     """The tokens that do something each time that they are evaluated."""
     assignments: Sequence[int]
     """The user variables that are assigned within expressions, where they are so."""
+    has_call_in_subquery: bool
+    """A call whose arguments are no literals stands in a subquery, not just in a derived
+    table."""
     _free: dict[Span, list[Span]] = field(default_factory=dict)
 
     def block_at(self, token: int) -> Block | None:
@@ -74,8 +86,42 @@ class Outline:
         return self._free[span]
 
     def cut(self, span: Span, substitute: Substitute | None = None) -> Template:
-        """The text of a span, comments left out, calls as their numbers."""
-        return cut(self.statement, *span, self.calls, substitute)
+        """The text of a span, comments left out, calls as their numbers.
+
+        Args:
+            substitute: for names, those in the arguments of the calls as well.
+        """
+        if substitute is None:
+            return cut(self.statement, *span, self.calls)
+
+        def finished(i: int) -> tuple[int, Template] | None:
+            # What stands for a name means other names as the user has written them.
+            found = substitute(i)
+            if found is None:
+                return None
+            return found[0], tuple(map(self._finished, found[1]))
+
+        found = cut(self.statement, *span, self.calls, finished)
+        return tuple(self._renamed(piece, substitute) for piece in found)
+
+    def _renamed(self, piece: Piece, substitute: Substitute) -> Piece:
+        if not isinstance(piece, int):
+            return piece
+        renamed, plain = self.key(piece, substitute), self.key(piece)
+        return piece if renamed == plain else Renamed(piece, renamed)
+
+    def _finished(self, piece: Piece) -> Piece:
+        return Renamed(piece, self.key(piece)) if isinstance(piece, int) else piece
+
+    def is_constant(self, call: Call) -> bool:
+        """Whether the arguments of a call are literals and user variables only."""
+        return all(is_constant(self.statement, *a) for a in call.arguments)
+
+    def key(self, index: int, substitute: Substitute | None = None) -> Template:
+        """What the answer of a call is found by."""
+        return key(
+            self.statement, self.calls[index], lambda span: self.cut(span, substitute)
+        )
 
     def anded(self, conditions: Iterable[Span]) -> Template:
         """Conditions with AND between them."""
@@ -86,10 +132,11 @@ def read_outline(
     statement: Statement, calls: Sequence[Call], dialect: Dialect
 ) -> Outline:
     """The outline of one statement."""
+    blocks = read_blocks(statement)
     return Outline(
         statement,
         calls,
-        read_blocks(statement),
+        blocks,
         read_inserted(statement),
         _known_sets(statement, calls),
         dialect.is_mariadb,
@@ -97,7 +144,19 @@ def read_outline(
         assigned_variables(statement),
         side_effects(statement),
         assignments(statement),
+        any(_is_in_subquery(statement, blocks, call) for call in calls),
     )
+
+
+def _is_in_subquery(statement: Statement, blocks: Sequence[Block], call: Call) -> bool:
+    if all(is_constant(statement, *argument) for argument in call.arguments):
+        return False
+    block = block_of(blocks, call.first)
+    while block is not None:
+        if not is_derived_table(statement, blocks, block):
+            return True
+        block = block.parent
+    return False
 
 
 def _known_sets(statement: Statement, calls: Sequence[Call]) -> list[int]:

@@ -57,6 +57,9 @@ class InlineCall:
     """Which set of answers it looks in."""
     is_of_group: bool = False
     """It is evaluated on the groups of a GROUP BY, which have a row at least."""
+    zero: bytes = b""
+    """A zero to add to a number in its expression, so that the server computes it no
+    earlier than a stored function; see `constants`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Query:
     limit: int | None = None
     """Rows to read at first, when ORDER BY says which ones matter; doubled when they
     are not enough. The LIMIT is added to `sql`."""
+    is_bounded: bool = False
+    """It has a time limit of its own, and is a guess that may come to nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,14 @@ call are left out where the call is evaluated at that phase or later.
 from collections.abc import Sequence
 
 from aurora_ml_proxy.plan.blocks import Block, Phase
-from aurora_ml_proxy.plan.joins import OUTER_JOINS, all_conditions, on_conditions
+from aurora_ml_proxy.plan.joins import (
+    conditions_of_rows,
+    is_outer_joined,
+    on_conditions,
+)
 from aurora_ml_proxy.plan.outer_joins import narrowing
 from aurora_ml_proxy.plan.outline import Outline
-from aurora_ml_proxy.plan.spans import Span, has_word
+from aurora_ml_proxy.plan.spans import Span
 from aurora_ml_proxy.plan.template import Template, joined
 
 _NO_CONDITION: Template = (b"1=1",)
@@ -63,12 +67,12 @@ def _joined_rows(
 ) -> Template:
     statement = outline.statement
     if for_lateral:
-        conditions = all_conditions(statement, outline.blocks)
+        conditions = conditions_of_rows(statement, outline.blocks, span)
     else:
         conditions = on_conditions(statement, outline.blocks, block)
     tables = without_calls(outline, span, conditions)
     free = _free_where(outline, block)
-    if has_word(statement, span, OUTER_JOINS):
+    if is_outer_joined(statement, outline.blocks, block):
         free = narrowing(statement, free, (token, span[1]))
     return (b" FROM ", *tables, *_where(outline, free))
 
@@ -79,6 +83,15 @@ def _free_where(outline: Outline, block: Block) -> list[Span]:
 
 def _where(outline: Outline, conditions: Sequence[Span]) -> Template:
     return (b" WHERE ", *outline.anded(conditions)) if conditions else ()
+
+
+def without_conditions(
+    outline: Outline, span: Span, *, without_any: bool = False
+) -> Template:
+    """The tables of a span with more rows: without the conditions that hold a call, or
+    without any."""
+    conditions = conditions_of_rows(outline.statement, outline.blocks, span)
+    return without_calls(outline, span, conditions, without_any=without_any)
 
 
 def without_calls(

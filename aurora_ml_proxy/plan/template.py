@@ -25,7 +25,16 @@ class Unknown:
     call: int
 
 
-Piece = bytes | int | Lenient | Unknown
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """The answer of a call whose arguments have other names in a query of ours."""
+
+    call: int
+    key: "Template"
+    """What its answer is found by there."""
+
+
+Piece = bytes | int | Lenient | Unknown | Renamed
 """Text, or the number of a call: its answer, which fails or is NULL where it is not
 known, as the rendering says."""
 
@@ -133,3 +142,8 @@ def joined(separator: bytes, templates: Iterable[Template]) -> Template:
 def text_of(template: Template) -> bytes:
     """The text of a template without calls."""
     return b"".join(piece for piece in template if isinstance(piece, bytes))
+
+
+def has_text_only(template: Template) -> bool:
+    """Whether no call is in a template."""
+    return all(isinstance(piece, bytes) for piece in template)

@@ -24,7 +24,13 @@ from aurora_ml_proxy.evaluate.question import Question
 from aurora_ml_proxy.functions import wrong_batch_size
 from aurora_ml_proxy.plan.inline import MISSING
 from aurora_ml_proxy.plan.plan import Asked, Harvest, Inline, Query
-from aurora_ml_proxy.plan.template import Lenient, Template, Unknown
+from aurora_ml_proxy.plan.template import (
+    Lenient,
+    Renamed,
+    Template,
+    Unknown,
+    has_text_only,
+)
 from aurora_ml_proxy.protocol.results import (
     ColumnDefinition,
     Layout,
@@ -39,6 +45,7 @@ from aurora_ml_proxy.session.judging import Judge
 from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.queries import (
     ENDS_STATEMENT,
+    TIME_IS_OVER,
     Queries,
     QueryFailed,
     read_number,
@@ -75,12 +82,14 @@ class _Progress:
 
     levels: list[int]
     """Which query of each harvest is tried first; behind the last one: none is left."""
-    working: list[int | None]
-    """Which query of each harvest has worked last."""
+    working: list[list[int]]
+    """Which queries of each harvest have worked, the last one at the end."""
     grown: int = 0
     """How often the prefix was doubled."""
     is_prefix_done: bool = True
     new_texts: int = 0
+    has_changed: bool = False
+    """Whether the last round of harvests has found new texts."""
     pending: list[tuple[int, int, Question]] = field(default_factory=list)
     """Set of answers, hash of the text, its question."""
 
@@ -116,7 +125,7 @@ class InlineAnswer:
         """Whether a query of ours has left an error for SHOW WARNINGS."""
         self._known = [KnownAnswers() for _ in range(plan.known_sets)]
         count = len(plan.harvests)
-        self._progress = _Progress([0] * count, [None] * count)
+        self._progress = _Progress([0] * count, [[] for _ in range(count)])
         self._function = plan.calls[0].function.name
         self._variables = KeptVariables(plan.assigned, queries)
         self._judge = Judge(plan, queries)
@@ -201,7 +210,7 @@ class InlineAnswer:
                 progress.grown += 1
 
     def _give_up(self) -> ProxyError:
-        if None in self._progress.working:
+        if [] in self._progress.working:
             return UnsupportedStatement(
                 f"{self._function}: the texts that a call needs cannot be read before "
                 "the statement runs; put them into a column or a variable first"
@@ -215,6 +224,7 @@ class InlineAnswer:
     # The texts.
 
     async def _harvest_all(self, inbox: Inbox) -> None:
+        self._progress.has_changed = self._progress.new_texts > 0
         self._progress.new_texts = 0
         self._progress.is_prefix_done = True
         for index in range(len(self._plan.harvests)):
@@ -224,15 +234,18 @@ class InlineAnswer:
     async def _harvest(self, index: int, inbox: Inbox) -> None:
         """One harvest, by the first query that the upstream understands."""
         queries = self._plan.harvests[index].queries
-        levels, working = self._progress.levels, self._progress.working
+        levels, working = self._progress.levels, self._progress.working[index]
+        before = working[:]
         while levels[index] < len(queries):
             if await self._try_query(index, queries[levels[index]], inbox):
-                working[index] = levels[index]
-                return
+                if levels[index] not in working:
+                    working.append(levels[index])
+                break
             levels[index] += 1
-        if (last := working[index]) is not None:
-            # Rows may have come since; and what other calls give may be known by now.
-            await self._try_query(index, queries[last], inbox)
+        for level in before if self._progress.has_changed else ():
+            # What it reads may depend on answers that are known by now.
+            if level != levels[index] and not has_text_only(queries[level].sql):
+                await self._try_query(index, queries[level], inbox)
 
     async def _try_query(self, index: int, query: Query, inbox: Inbox) -> bool:
         """Whether the upstream understands a query; its rows are then asked about."""
@@ -242,7 +255,8 @@ class InlineAnswer:
             await self._read_all(self._plan.harvests[index], query, inbox)
         except QueryFailed as failure:
             errno = error_number(failure.packet)
-            if errno in ENDS_STATEMENT:
+            is_too_long = query.is_bounded and errno in TIME_IS_OVER
+            if errno in ENDS_STATEMENT and not is_too_long:
                 raise
             self._has_failures = True
             log.debug("harvest %d: error %d", index, errno)
@@ -255,10 +269,11 @@ class InlineAnswer:
             return False
         for piece in template:
             match piece:
-                case int() | Lenient() | Unknown():
+                case int() | Lenient() | Unknown() | Renamed():
                     number = piece if isinstance(piece, int) else piece.call
                     call = self._plan.calls[number]
-                    if call.known in open_sets or self._depends_on_pending(call.key):
+                    key = piece.key if isinstance(piece, Renamed) else call.key
+                    if call.known in open_sets or self._depends_on_pending(key):
                         return True
         return False
 

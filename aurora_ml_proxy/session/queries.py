@@ -50,6 +50,10 @@ ENDS_STATEMENT = frozenset(
 somebody has killed it, its time is over."""
 
 
+TIME_IS_OVER = frozenset((1969, 3024))
+"""The errors of a time limit: MariaDB's and MySQL's."""
+
+
 _CLEARS_WARNINGS = b"SELECT 1 FROM information_schema.ENGINES LIMIT 0"
 """A statement without tables does not clear what SHOW WARNINGS shows, and DO and SET of
 MariaDB do not: the errors of our own tries."""

@@ -12,7 +12,7 @@ from aurora_ml_proxy.functions import LABELS, ResultType, Sentiment
 from aurora_ml_proxy.plan.dialect import as_double
 from aurora_ml_proxy.plan.inline import MISSING
 from aurora_ml_proxy.plan.plan import Inline, InlineCall
-from aurora_ml_proxy.plan.template import Lenient, Template, Unknown
+from aurora_ml_proxy.plan.template import Lenient, Renamed, Template, Unknown
 
 _HASH_DIGITS = 15
 """Hex digits of SHA-256 that find a text: 60 bits fit a BIGINT. Two of a million texts
@@ -63,14 +63,18 @@ class _Renderer:
                     parts.append(self._lookup(call, is_strict=False))
                 case Unknown(call):
                     parts.append(self._unknown(call))
+                case Renamed(call, key):
+                    parts.append(self._lookup(call, key, is_strict=is_strict))
         return b"".join(parts)
 
-    def _lookup(self, index: int, *, is_strict: bool) -> bytes:
+    def _lookup(
+        self, index: int, renamed: Template | None = None, *, is_strict: bool
+    ) -> bytes:
         call = self._plan.calls[index]
-        key = self.text(call.key, is_strict=is_strict)
+        key = self.text(renamed or call.key, is_strict=is_strict)
         answers = self._known[call.known].answers
         otherwise = self._failing(call, key) if is_strict else b"NULL"
-        number = self._hash(key)
+        number = self._hash(call, key)
         # No space in front: behind two dashes it would start a comment.
         if call.function.result is ResultType.SCORE:
             found = _scores(number, answers, otherwise)
@@ -87,9 +91,10 @@ class _Renderer:
             return b"EXP(%d+LENGTH(%b)+NULLIF(COUNT(*),0))" % (MISSING, key)
         return b"EXP(%d+LENGTH(%b))" % (MISSING, key)
 
-    def _hash(self, key: bytes) -> bytes:
+    def _hash(self, call: InlineCall, key: bytes) -> bytes:
         """The server's expression for `hash_of`. SHA2 is the one hash MySQL 9 kept."""
-        digits = b"LEFT(SHA2(CONVERT(%b USING utf8mb4),256),%d)" % (key, _HASH_DIGITS)
+        count = b"%d%b" % (_HASH_DIGITS, call.zero)
+        digits = b"LEFT(SHA2(CONVERT(%b USING utf8mb4),256),%b)" % (key, count)
         if self._plan.dialect.is_mariadb:
             return b"CAST(CONV(%b,16,10) AS SIGNED)" % digits
         # MySQL's CONV writes ASCII, and calls it utf16 when collation_connection is.
@@ -102,7 +107,7 @@ class _Renderer:
         answers = self._known[call.known].answers
         # NOT IN of NULL is NULL, and a text that is NULL is known to give NULL.
         return b"(COALESCE(%b NOT IN (%b),0))" % (
-            self._hash(key),
+            self._hash(call, key),
             _listed(answers or [-1]),
         )
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import Enum
 
 from aurora_ml_proxy.errors import MalformedPacket
+from aurora_ml_proxy.functions import ResultType
 from aurora_ml_proxy.plan.plan import Described
 from aurora_ml_proxy.protocol.binary import ROW_HEADER, is_null
 from aurora_ml_proxy.protocol.packets import (
@@ -28,7 +29,7 @@ from aurora_ml_proxy.protocol.results import (
     read_status,
     write_column_count,
 )
-from aurora_ml_proxy.protocol.vocabulary import ServerStatus
+from aurora_ml_proxy.protocol.vocabulary import ColumnType, ServerStatus
 from aurora_ml_proxy.splice.prepared_columns import Prepared
 from aurora_ml_proxy.splice.rows import describe
 
@@ -39,6 +40,19 @@ _NULL = 0xFB
 
 _IN_TEMPORARY_TABLE = 0x8000
 """GROUP_FLAG, which MariaDB sets on columns that it groups by."""
+
+
+_TYPES = {
+    ResultType.LABEL: frozenset(
+        (
+            *(ColumnType.VARCHAR, ColumnType.VAR_STRING, ColumnType.STRING),
+            *(ColumnType.TINY_BLOB, ColumnType.BLOB, ColumnType.MEDIUM_BLOB),
+            ColumnType.LONG_BLOB,
+        )
+    ),
+    ResultType.SCORE: frozenset((ColumnType.DOUBLE,)),
+}
+"""What the column of a derived table that is a call can be."""
 
 
 class _At(Enum):
@@ -261,6 +275,8 @@ def describe_as(
     edited = describe(definition, described.result)
     if described.is_own:
         return edited
+    if definition.type not in _TYPES[described.result]:
+        return definition  # another column of that name
     return replace(edited, org_name=definition.org_name)
 
 

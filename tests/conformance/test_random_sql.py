@@ -16,7 +16,12 @@ import pymysql
 import pytest
 from support.oracle import create_oracle
 from support.proxies import Proxy
-from support.random_runs import RandomClient, differences, is_own_error
+from support.random_runs import (
+    RandomClient,
+    differences,
+    is_own_error,
+    numbered_alike,
+)
 from support.random_schema import create_tables
 from support.random_sql import Statement, statement
 from support.servers import Server
@@ -26,6 +31,9 @@ STATEMENTS = int(os.environ.get("AURORA_RANDOM_STATEMENTS", "150"))
 FIRST_SEED = int(os.environ.get("AURORA_RANDOM_SEED", "2000"))
 MOST_REFUSED = 0.02
 """Statements that the proxy may refuse with an error of its own, of all."""
+
+MOST_RENUMBERED = 0.02
+"""Statements that may leave AUTO_INCREMENT numbers out, of all: they were sent twice."""
 
 SHRINKS = os.environ.get("AURORA_RANDOM_SHRINK", "1") != "0"
 MOST_REPORTED = int(os.environ.get("AURORA_RANDOM_REPORTED", "10"))
@@ -39,10 +47,15 @@ class Pair:
     def __init__(self, server: Server, proxy: Proxy) -> None:
         self.server = server
         self.direct = RandomClient(server, server.host, server.port)
+        if server.is_mariadb:
+            # MariaDB's cache takes the answer to 'Good' for that to 'good '.
+            self.direct.run("SET optimizer_switch='subquery_cache=off'")
         self._proxy = proxy
         self.proxied = RandomClient(server, proxy.host, proxy.port)
         self.is_refused = False
         """Whether the proxy had an error of its own for the last statement."""
+        self.is_renumbered = False
+        """Whether the last statement has left AUTO_INCREMENT numbers out."""
 
     def close(self) -> None:
         for client in (self.direct, self.proxied):
@@ -62,7 +75,12 @@ class Pair:
             self.proxied = RandomClient(self.server, self._proxy.host, self._proxy.port)
             return [f"no answer: direct {wanted.error}, proxied {failure!r}"]
         self.is_refused = wanted.error is None and is_own_error(got)
-        return list(differences(self.server, made, wanted, got))
+        found = list(differences(self.server, made, wanted, got))
+        alike = numbered_alike(made, wanted, got)
+        self.is_renumbered = bool(
+            found and not list(differences(self.server, made, wanted, alike))
+        )
+        return [] if self.is_renumbered else found
 
 
 @pytest.fixture
@@ -92,11 +110,12 @@ def _smaller(pair: Pair, seed: int, made: Statement, field: str) -> Statement:
 def test_random_statements_give_what_the_server_gives(pair: Pair) -> None:
     reports: dict[str, str] = {}
     fields: Counter[str] = Counter()
-    failed = refused = 0
+    failed = refused = renumbered = 0
     for seed in range(FIRST_SEED, FIRST_SEED + STATEMENTS):
         made = statement(seed, pair.server.is_mariadb)
         found = pair.differences(made)
         refused += pair.is_refused
+        renumbered += pair.is_renumbered
         if not found:
             continue
         failed += 1
@@ -110,6 +129,7 @@ def test_random_statements_give_what_the_server_gives(pair: Pair) -> None:
             lines += ["smaller:", small.sql, *pair.differences(small)]
         reports[field] = "\n  ".join(lines)
     assert refused <= MOST_REFUSED * STATEMENTS, f"{refused} of {STATEMENTS} refused"
+    assert renumbered <= MOST_RENUMBERED * STATEMENTS, f"{renumbered} of {STATEMENTS}"
     counts = ", ".join(f"{field} {count}" for field, count in fields.most_common())
     assert not failed, "\n".join(
         [

@@ -33,18 +33,18 @@ def test_an_item_without_its_alias(item, expected):
 
 
 @pytest.mark.parametrize(
-    ("sql", "is_qualified", "expected"),
+    ("sql", "tables", "expected"),
     [
-        ("A + `B c`", False, ["(1)", "(2)"]),
-        ("a(1) + a.b + x.a + 'a' + @a", False, []),
-        ("x.a + y.x.`b c` + a.z", True, ["(1)", "(2)"]),
-        ("x.", True, []),
-        ("x.a.", True, []),
+        ("A + `B c`", "", ["(1)", "(2)"]),
+        ("a(1) + a.b + x.a + 'a' + @a", "", []),
+        ("x.a + y.x.`b c` + a.z + y.a", "xz", ["(1)", "(2)"]),
+        ("x.", "x", []),
+        ("x.a.", "x", []),
     ],
 )
-def test_the_tokens_that_are_such_a_name(sql, is_qualified, expected):
+def test_the_tokens_that_are_such_a_name(sql, tables, expected):
     statement = statement_of(sql)
-    substitute = renaming(statement, FOLDED, is_qualified=is_qualified)
+    substitute = renaming(statement, FOLDED, tables)
     found, i = [], 0
     while i < len(statement.tokens):
         replaced = substitute(i)
@@ -54,8 +54,7 @@ def test_the_tokens_that_are_such_a_name(sql, is_qualified, expected):
         i += 1
     assert found == expected
     span = (0, len(statement.tokens) - 1)
-    is_there = mentions(statement, span, FOLDED, is_qualified=is_qualified)
-    assert is_there == bool(expected) or is_qualified
+    assert mentions(statement, span, FOLDED, tables) == bool(expected)
 
 
 @pytest.mark.parametrize(

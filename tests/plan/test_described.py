@@ -35,6 +35,9 @@ def of_inner(column: int, result: ResultType) -> Described:
             "SELECT s, d.s FROM (SELECT F(t,'en') s) d",
             [of_inner(0, LABEL), of_inner(1, LABEL)],
         ),
+        ("SELECT e.s FROM (SELECT F(t,'en') s) d, (SELECT n + 1 s) e", []),
+        ("SELECT s FROM (SELECT F(t,'en') s) d, (SELECT G(t,'en') s) e", []),
+        ("SELECT s FROM (SELECT s FROM (SELECT F(t,'en') s) d) e", [of_inner(0, LABEL)]),
         (
             "SELECT * FROM (SELECT G(t,'en') AS `a b` FROM fb) d",
             [Described(None, SCORE, name=b"a b", is_own=False)],

@@ -5,7 +5,7 @@ from aurora_ml_proxy.plan.inserted import read_inserted
 
 
 def shape(text: str):
-    """Table, columns, rows, query, alias and RETURNING as text."""
+    """Table, columns, rows, query, alias, updates and RETURNING as text."""
     statement = statement_of(text)
     found = read_inserted(statement)
     if found is None:

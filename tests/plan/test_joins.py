@@ -2,7 +2,13 @@ import pytest
 from support.sql_fixtures import spans, statement_of
 
 from aurora_ml_proxy.plan.blocks import read_blocks
-from aurora_ml_proxy.plan.joins import all_conditions, factors, on_conditions
+from aurora_ml_proxy.plan.joins import (
+    conditions_of_rows,
+    factors,
+    is_outer_joined,
+    on_conditions,
+    shared_columns,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,13 +34,75 @@ def test_the_conditions_between_the_tables(text, expected):
     assert spans(statement, on_conditions(statement, blocks, blocks[0])) == expected
 
 
-def test_every_condition_of_a_statement():
-    statement = statement_of(
-        "SELECT * FROM a JOIN b ON c WHERE d IN (SELECT e FROM f JOIN g ON h WHERE i)"
-    )
-    found = all_conditions(statement, read_blocks(statement))
-    expected = ["d IN (SELECT e FROM f JOIN g ON h WHERE i)", "i", "c", "h"]
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a JOIN b ON c WHERE d", ["c"]),
+        (
+            "a JOIN b ON c IN (SELECT d FROM e WHERE f)",
+            ["c IN (SELECT d FROM e WHERE f)"],
+        ),
+        ("(SELECT * FROM a JOIN b ON c WHERE d) e", ["d", "c"]),
+        ("(SELECT * FROM (SELECT 1 FROM a WHERE b) c WHERE d) e", ["d", "b"]),
+        ("(SELECT (SELECT 1 FROM a WHERE b) FROM c WHERE d) e", ["d"]),
+        ("(SELECT (SELECT 1 FROM (SELECT 2 FROM a WHERE b) c) FROM d) e", []),
+        (
+            "(SELECT 1 FROM a WHERE b IN (SELECT c FROM d WHERE e)) f",
+            ["b IN (SELECT c FROM d WHERE e)"],
+        ),
+    ],
+)
+def test_the_conditions_that_decide_on_rows(text, expected):
+    statement = statement_of(f"SELECT * FROM {text}")
+    blocks = read_blocks(statement)
+    found = conditions_of_rows(statement, blocks, blocks[0].parts[b"FROM"])
     assert spans(statement, found) == expected
+
+
+def test_the_conditions_of_a_common_table():
+    statement = statement_of("WITH a AS (SELECT 1 FROM b JOIN c ON d WHERE e) SELECT 1")
+    blocks = read_blocks(statement)
+    (listed,) = blocks[-1].withs
+    found = conditions_of_rows(statement, blocks, listed)
+    assert spans(statement, found) == ["e", "d"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a JOIN b ON c", False),
+        ("a NATURAL LEFT OUTER JOIN b", True),
+        ("a, (b RIGHT JOIN c ON d)", True),
+        ("a JOIN (SELECT 1 FROM b LEFT JOIN c ON d) e", False),
+        ("a JOIN b ON LEFT(c, 1) = RIGHT(d, 1)", False),
+        ("a.left", False),
+    ],
+)
+def test_an_outer_join_is_one_of_the_block_itself(text, expected):
+    statement = statement_of(f"SELECT * FROM {text}")
+    blocks = read_blocks(statement)
+    assert is_outer_joined(statement, blocks, blocks[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a JOIN b USING (c)", ["a.c=b.c"]),
+        ("a x JOIN d.b AS `y` USING (c, `e f`)", ["x.c=`y`.c", "x.`e f`=`y`.`e f`"]),
+        ("(SELECT 1 c) x JOIN (SELECT 1 c) AS y USING (c)", ["x.c=y.c"]),
+        ("a JOIN b USING (c) JOIN d USING (e)", ["a.c=b.c"]),
+        ("a JOIN b ON c JOIN d USING (e)", []),
+        ("a USE INDEX (i) JOIN b USING (c)", []),
+        ("a FOR SYSTEM_TIME ALL JOIN b USING (c)", []),
+        ("d.a JOIN e.`A` USING (c)", []),
+        ("(a, b) JOIN c USING (d)", []),
+        ("a", []),
+    ],
+)
+def test_what_two_tables_share_is_equal(text, expected):
+    statement = statement_of(text)
+    found = shared_columns(statement, (0, len(statement.tokens) - 1))
+    assert [equality.decode() for equality in found] == expected
 
 
 @pytest.mark.parametrize(

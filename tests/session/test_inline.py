@@ -529,9 +529,40 @@ async def test_behind_a_miss_wider_queries_are_tried(play):
     await began.says(MISSED)
     assert began.sent() == [WIDER + NO_LIMIT]
     await began.gives_texts(b"good", b"new")
+    assert began.seen()[0].startswith(TEXTS_CHANGED)
+
+
+async def test_a_narrower_query_is_read_again_when_answers_it_depends_on_have_come(play):
+    depends = (b"SELECT f(", Lenient(0), b")")
+    began = await play().begins(planned(harvest(depends, WIDER)))
+    began.sent()
+    await began.gives_texts(b"good")
+    began.sent()
+    await began.says(MISSED)
+    began.sent()
+    await began.gives_texts(b"good")
     assert began.sent() == [WIDER + NO_LIMIT]
     await began.gives_texts(b"good", b"new")
-    assert began.seen()[0].startswith(TEXTS_CHANGED)
+    await began.gives()
+    began.sent()
+    await began.says(MISSED)
+    assert began.sent() == [WIDER + NO_LIMIT]
+    await began.gives_texts(b"good", b"new")
+    again = began.sent_one()
+    assert again.startswith(b"SELECT f(") and has_answer(again, b"new")
+    await began.gives_texts(b"newer")
+    assert began.texts() == ["good", "new", "newer"]
+
+
+@pytest.mark.parametrize("errno", [1969, 3024])
+async def test_a_query_with_a_time_limit_of_its_own_may_end_by_it(play, errno):
+    ways = Query((FIRST,), 1, is_bounded=True), Query((WIDER,), 1)
+    began = await play().begins(planned(Harvest((asked(),), ways)))
+    began.sent()
+    await began.says(error(errno))
+    assert began.sent() == [WIDER + NO_LIMIT]
+    await began.says(error(errno))
+    assert began.seen() == [error(errno)] and began.is_usable()
 
 
 async def test_a_prefix_grows_until_the_rows_end(play):
@@ -543,8 +574,6 @@ async def test_a_prefix_grows_until_the_rows_end(play):
     assert began.sent() == [FIRST + b" LIMIT 50"]
     # No new text in them: read on before the statement is sent again.
     await began.gives_texts(*[b"0"] * 50)
-    assert began.sent() == [FIRST + b" LIMIT 100"]
-    await began.gives_texts(*[b"0"] * 99)
     assert began.sent() == [FIRST + b" LIMIT 100"]
     await began.gives_texts(*[b"0"] * 99)
     assert began.seen()[0].startswith(TEXTS_CHANGED)

@@ -17,7 +17,7 @@ from splice.test_rows import DOUBLE, NEW, NONE, NULL_CELL, OLD, VAR_STRING, defi
 
 MORE, DONE = 0x0A, 2
 LABEL, SCORE = ResultType.LABEL, ResultType.SCORE
-BLOB, TEMPORARY = 252, 0x8000
+BLOB, LONGLONG, TEMPORARY = 252, 8, 0x8000
 WITH_FLAG = Layout(CLIENT_OPTIONAL_RESULTSET_METADATA, NONE)
 WITH_PROGRESS = Layout(Capabilities(0), MariaDBCapabilities.PROGRESS)
 
@@ -267,6 +267,16 @@ def test_a_name_may_come_in_a_wide_character_set(codec):
     payloads[1:3] = [definition(name, kind=BLOB) for name in names]
     found = definitions_of(payloads, Described(None, LABEL, b"score", is_own=False))
     assert [d.type for d in found] == [VAR_STRING, BLOB]
+
+
+def test_a_column_of_another_type_is_another_column():
+    payloads = result(OLD, columns=2)
+    payloads[1:3] = definition(b"s", kind=BLOB), definition(b"s", kind=LONGLONG)
+    for result_type in (LABEL, SCORE):
+        named = Described(None, result_type, b"s", is_own=False)
+        found = definitions_of(payloads, named)
+        assert found[0].type == (VAR_STRING if result_type is LABEL else BLOB)
+        assert found[1].type == LONGLONG
 
 
 def test_a_column_that_is_only_named():

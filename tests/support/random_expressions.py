@@ -279,13 +279,14 @@ class Expressions:
             case 6:
                 return f"({self.condition(scope, depth)})"
             case _:
-                kinds = ("name", "lang", "label", "conf", "int", "truth")
+                kinds = ("name", "lang", "label", "derived", "conf", "int", "truth")
                 return self._column_or(scope, self.label(scope, 0), *kinds)
 
     def bytes(self, scope: Scope) -> str:
         """A text as hexadecimal digits, which no collation folds."""
-        text = self._column_or(scope, "'x'", *TEXTS)
-        return f"HEX({text})"
+        # MySQL gives MAX(HEX(u)) as if the digits were UTF-16 themselves.
+        kinds = TEXTS if self.mariadb else ("text", "latin", "bin")
+        return "HEX({})".format(self._column_or(scope, "'x'", *kinds))
 
     def value(self, scope: Scope, depth: int) -> str:
         """Any expression of one value, mostly with a call in it."""
@@ -375,7 +376,9 @@ class Expressions:
             case 8:
                 return f"{self.confidence(scope, depth)} BETWEEN 0.6 AND 0.9"
             case 9:
-                return f"{label} = {self._column_or(scope, a, 'label', 'name')}"
+                return (
+                    f"{label} = {self._column_or(scope, a, 'label', 'derived', 'name')}"
+                )
             case 10:
                 return f"{label} = {self.label(scope, depth)}"
             case 11:
@@ -393,8 +396,10 @@ class Expressions:
                 number = self._column_or(scope, "1", "id", "int")
                 return f"{number} IN ({self.subqueries.rows(scope, 'int')})"
             case 16:
+                # Beside a subquery's value MariaDB refuses latin1 that it takes beside a
+                # stored function of it (docs/inline.md).
                 text = self._column_or(scope, a, "latin", "text")
-                return f"{text} <> {label}"
+                return f"{text} <> {self.label(scope, 0)}"
             case 17:
                 return f"{label} RLIKE '^[NP]'"
             case _:

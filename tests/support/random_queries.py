@@ -182,7 +182,7 @@ class Queries:
             items.append(f"{text} AS t")
             columns.append(Column("t", "text"))
         items.append(f"{self.write.label(source.scope, 1)} AS s")
-        columns.append(Column("s", "label"))
+        columns.append(Column("s", "derived"))
         if self.choices.chance(50):
             items.append(f"{self.write.number(source.scope, 1)} AS c")
             columns.append(Column("c", "conf"))
@@ -194,7 +194,7 @@ class Queries:
     def _grouped_columns(self, scope: Scope) -> tuple[str, tuple[Column, ...]]:
         """A query for a derived table: its rows have a key, and how often it came."""
         source = self.source(scope, most=2, plain=True)
-        columns = (Column("s", "label"), Column("n", "int"), Column("c", "conf"))
+        columns = (Column("s", "derived"), Column("n", "int"), Column("c", "conf"))
         label = self.write.label(source.scope, 1)
         most = self.write.confidence(source.scope, 1)
         where = self.where(source.scope)
@@ -240,11 +240,20 @@ class Queries:
                 (3, (self.write.column(one, "int") or a, b)),
                 (3, (a, self.write.column(two, "int") or b)),
                 (3, (self.write.label(one, 1), self.write.label(two, 1))),
-                (2, (self.write.label(one, 1), self.write.column(two, "label") or "''")),
+                (
+                    2,
+                    (
+                        self.write.label(one, 1),
+                        self.write.column(two, "label", "derived") or "''",
+                    ),
+                ),
             )
         on = f"{a} = {b}"
         if self.choices.chance(30):
+            # MySQL has wrong rows for EXISTS and IN in the ON of an outer join.
+            self._deep += 0 if self.mariadb else MOST_SUBQUERIES_DEEP
             on += f" AND {self.write.condition(both, 1)}"
+            self._deep -= 0 if self.mariadb else MOST_SUBQUERIES_DEEP
         return on
 
     def where(self, scope: Scope, percent: int = 60) -> str:

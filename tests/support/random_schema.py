@@ -19,7 +19,10 @@ class Column:
 
 
 TEXTS = ("text", "latin", "utf16", "bin")
-EXACT = ("id", "int", "dec", "dt", "name", "lang", "label", "conf", "truth")
+EXACT = (
+    *("id", "int", "dec", "dt", "name", "lang", "label", "derived", "conf", "truth"),
+)
+"""`derived` is a label that is a call in a derived table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,8 @@ _SETUP = (
     INSERT INTO r_log (k, label, score) VALUES (called, a, b)""",
 )
 
-RESET_IDS = "ALTER TABLE r_log AUTO_INCREMENT = 5"
+FIRST_FREE_ID = 5
+RESET_IDS = f"ALTER TABLE r_log AUTO_INCREMENT = {FIRST_FREE_ID}"
 """A rollback leaves the counter where it was."""
 
 

@@ -178,7 +178,9 @@ class _Statements:
     def _returning(self) -> str:
         if not self.mariadb or not self.choices.chance(15):
             return ""
-        row = Scope((Table("r_log", LOG.columns),), reads=(FEEDBACK, PRODUCT))
+        # The id is the server's to give: no query can read it before (docs/inline.md).
+        columns = tuple(column for column in LOG.columns if column.name != "id")
+        row = Scope((Table("r_log", columns),), reads=(FEEDBACK, PRODUCT))
         return f" RETURNING id, {self.write.label(row, 1)}"
 
     # UPDATE and DELETE

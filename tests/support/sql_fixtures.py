@@ -14,7 +14,7 @@ from aurora_ml_proxy.plan.outline import Outline, read_outline
 from aurora_ml_proxy.plan.plan import Inline
 from aurora_ml_proxy.plan.spans import Span
 from aurora_ml_proxy.plan.statement import plan_statement
-from aurora_ml_proxy.plan.template import Lenient, Template, Unknown
+from aurora_ml_proxy.plan.template import Lenient, Piece, Renamed, Template, Unknown
 from aurora_ml_proxy.plan.tokens import Statement, read_statement
 
 SQL = Path(__file__).parent.parent / "fixtures" / "sql"
@@ -126,7 +126,7 @@ _AS_BYTES = (
 
 def text(template: Template) -> str:
     """A template to read: «0» for an answer, «0?» for one that may be unknown, «?0» for
-    whether it is, [t] for the bytes of t."""
+    whether it is, «0 t» for the one of another key, [t] for the bytes of t."""
     shown = "".join(map(_piece, template))
     for pattern in _AS_BYTES:
         shown = pattern.sub(r"[\1]", shown)
@@ -140,7 +140,7 @@ def shortened(sql: str) -> str:
     return sql
 
 
-def _piece(piece: bytes | int | Lenient | Unknown) -> str:
+def _piece(piece: Piece) -> str:
     match piece:
         case bytes():
             return piece.decode()
@@ -148,6 +148,8 @@ def _piece(piece: bytes | int | Lenient | Unknown) -> str:
             return f"«{call}?»"
         case Unknown(call):
             return f"«?{call}»"
+        case Renamed(call, key):
+            return f"«{call} {text(key)}»"
         case _:
             return f"«{piece}»"
 
