@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aurora_ml_proxy import metrics
 from aurora_ml_proxy.evaluate.memory import Memory
+from aurora_ml_proxy.evaluate.outlook import Outlook
 from aurora_ml_proxy.evaluate.records import read_record, write_record
 from aurora_ml_proxy.evaluate.stored import StoredAnswers
 
@@ -31,6 +32,7 @@ class Cache:
         not put in."""
         self.stored: StoredAnswers | None = None
         """Where a look takes time; set once."""
+        self.outlook = Outlook()
         self._memory = Memory(memory_bytes)
         self._ttl_s = ttl_s
         self._clock = clock

@@ -4,7 +4,7 @@
 sent when it is full, or when `flush` says that no more texts come.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from aurora_ml_proxy.evaluate.arguments import (
 from aurora_ml_proxy.evaluate.calls import Call
 from aurora_ml_proxy.evaluate.engine import Engine
 from aurora_ml_proxy.evaluate.flights import Joinable
+from aurora_ml_proxy.evaluate.outlook import Outlook
 from aurora_ml_proxy.evaluate.question import NULL, Kind, Question
 from aurora_ml_proxy.evaluate.records import digest_of
 from aurora_ml_proxy.functions import MAX_TEXT_BYTES, Answer, Failure, Sentiment
@@ -168,6 +169,34 @@ class Evaluation:
         if len(self.warnings) < MAX_WARNINGS:
             self.warnings.append(StatementWarning(errno, message))
 
+    # Texts that are known by their hashes only.
+
+    @property
+    def outlook(self) -> Outlook | None:
+        """What statements have read; None where there is no cache to know texts by."""
+        return self._cache.outlook if self._cache is not None else None
+
+    def key(self, digest: bytes, language: str) -> bytes:
+        """What the cache knows the answer to a text by."""
+        return self._engine.key(digest, language)
+
+    def recall(self, key: bytes) -> Sentiment | None:
+        """The answer, if it is in the cache's memory."""
+        answer = self._engine.recall(key)
+        if answer is not None:
+            metrics.MEMORY_HITS.inc()
+            self.cached += 1
+        return answer
+
+    async def look_up(self, keys: Sequence[bytes]) -> dict[bytes, Sentiment]:
+        """The answers that the cache's store has."""
+        if not self._engine.has_store:
+            return {}
+        answers = await self._engine.look_up(keys)
+        self._engine.count_store_hits(len(answers))
+        self.cached += len(answers)
+        return answers
+
     # Answers that are there already, or on their way.
 
     def _find_answer(self, question: Question) -> None:
@@ -183,10 +212,8 @@ class Evaluation:
         engine, key = self._engine, question.key
         if key is None:
             return False
-        answer = engine.recall(key)
+        answer = self.recall(key)
         if answer is not None:
-            metrics.MEMORY_HITS.inc()
-            self.cached += 1
             self.settle(question, answer)
             return True
         flight = engine.flights.find(key, engine.epoch)
@@ -209,7 +236,7 @@ class Evaluation:
         asked, self._unseen = self._unseen, []
         try:
             keys = [question.key for question in asked if question.key is not None]
-            answers = await self._engine.look_up(keys)
+            answers = await self.look_up(keys)
         finally:
             self._lookups -= 1
         if self._is_over:
@@ -220,8 +247,6 @@ class Evaluation:
                 self.settle(question, answer)
             else:
                 self._add_to_batch(question)
-        self.cached += len(answers)
-        self._engine.count_store_hits(len(answers))
         if self._is_flushing and not self._lookups:
             self.flush()
         self.wake()

@@ -16,7 +16,7 @@ from aurora_ml_proxy.plan.outline import Outline
 from aurora_ml_proxy.plan.plan import Asked, Query
 from aurora_ml_proxy.plan.settings import with_settings
 from aurora_ml_proxy.plan.spans import Span
-from aurora_ml_proxy.plan.template import Substitute, Template, joined
+from aurora_ml_proxy.plan.template import Substitute, Template, Text, joined
 
 
 def columns(
@@ -38,11 +38,13 @@ def columns(
         text = outline.cut(argument, substitute)
         return as_utf8(text, is_literal=is_text_literal(statement, *argument))
 
-    found = [bytes_of(call.arguments[0])]
+    text = bytes_of(call.arguments[0])
+    found: list[Template] = [(Text(text, ()),)]
     language: str | int | None = literal_language(statement, call)
     if language is None:
         language = first + len(found)
-        found.append(bytes_of(call.arguments[1]))
+        spoken = bytes_of(call.arguments[1])
+        found = [(Text(text, (b"CONCAT(", *spoken, b",X'3A',", *text, b")")),), spoken]
     size, size_column = literal_batch_size(statement, call), None
     if size is None:
         size_column = first + len(found)

@@ -34,7 +34,18 @@ class Renamed:
     """What its answer is found by there."""
 
 
-Piece = bytes | int | Lenient | Unknown | Renamed
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The text that a call asks about, or what stands for it, as the rendering says."""
+
+    text: "Template"
+    """The SQL of its bytes."""
+    key: "Template"
+    """The SQL of the bytes by which the call finds its answer; empty when they are the
+    text's."""
+
+
+Piece = bytes | int | Lenient | Unknown | Renamed | Text
 """Text, or the number of a call: its answer, which fails or is NULL where it is not
 known, as the rendering says."""
 
@@ -141,9 +152,25 @@ def joined(separator: bytes, templates: Iterable[Template]) -> Template:
 
 def text_of(template: Template) -> bytes:
     """The text of a template without calls."""
-    return b"".join(piece for piece in template if isinstance(piece, bytes))
+    return b"".join(_text_of(piece) for piece in template)
+
+
+def _text_of(piece: Piece) -> bytes:
+    match piece:
+        case bytes():
+            return piece
+        case Text(text):
+            return text_of(text)
+        case _:
+            return b""
 
 
 def has_text_only(template: Template) -> bool:
     """Whether no call is in a template."""
-    return all(isinstance(piece, bytes) for piece in template)
+    return all(_is_text_only(piece) for piece in template)
+
+
+def _is_text_only(piece: Piece) -> bool:
+    if isinstance(piece, Text):
+        return has_text_only(piece.text) and has_text_only(piece.key)
+    return isinstance(piece, bytes)

@@ -8,6 +8,7 @@ is right or there is an error, whatever other sessions do in between.
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ from aurora_ml_proxy.plan.template import (
     Lenient,
     Renamed,
     Template,
+    Text,
     Unknown,
     has_text_only,
 )
@@ -39,6 +41,7 @@ from aurora_ml_proxy.protocol.results import (
     read_warnings,
 )
 from aurora_ml_proxy.protocol.vocabulary import INTEGER_TYPES
+from aurora_ml_proxy.session.hashes import HashedTexts
 from aurora_ml_proxy.session.held import HeldResult
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.judging import Judge
@@ -56,6 +59,7 @@ from aurora_ml_proxy.session.waiting import until_answered
 from aurora_ml_proxy.splice.lookups import KnownAnswers, hash_of, render
 from aurora_ml_proxy.splice.packed import read_packed
 from aurora_ml_proxy.splice.passed import PassedResult
+from aurora_ml_proxy.splice.texts import HASHED, WHOLE, Texts, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +80,11 @@ _ERROR_HEAD_BYTES = 9
 _MISSING = str(MISSING).encode()
 
 
+Take = Callable[[Asked, bytes, str, int], None]
+"""Takes a text of a call, or what `Hashed` made of it, with its language and the batch
+size."""
+
+
 @dataclass(slots=True)
 class _Progress:
     """How far the harvests have got."""
@@ -90,6 +99,13 @@ class _Progress:
     new_texts: int = 0
     has_changed: bool = False
     """Whether the last round of harvests has found new texts."""
+    read: int = 0
+    """Texts that were read and were not known to the statement."""
+    read_bytes: int = 0
+    hashed: int = 0
+    """Texts of which hashes were read instead."""
+    wanted: int = 0
+    """Those of them that the cache did not know."""
     pending: list[tuple[int, int, Question]] = field(default_factory=list)
     """Set of answers, hash of the text, its question."""
 
@@ -159,6 +175,7 @@ class InlineAnswer:
         try:
             if not await self._is_settled(front, inbox):
                 await self._answer(front, inbox)
+                self._tell_outlook()
         except (UpstreamLost, MalformedPacket):
             raise
         except ProxyError:
@@ -209,6 +226,19 @@ class InlineAnswer:
             if self._plan.has_check and not progress.is_prefix_done:
                 progress.grown += 1
 
+    def _tell_outlook(self) -> None:
+        """For the next statement of this kind."""
+        outlook, name = self._evaluation.outlook, self._plan.digest
+        if outlook is None:
+            return
+        progress = self._progress
+        if progress.hashed:
+            outlook.saw_hashes(name, progress.hashed, progress.wanted / progress.hashed)
+        elif progress.read:
+            new = self._evaluation.texts
+            share = new / max(1, new + self._evaluation.cached)
+            outlook.saw_texts(name, progress.read, progress.read_bytes, share)
+
     def _give_up(self) -> ProxyError:
         if [] in self._progress.working:
             return UnsupportedStatement(
@@ -251,8 +281,11 @@ class InlineAnswer:
         """Whether the upstream understands a query; its rows are then asked about."""
         if self._depends_on_pending(query.sql):
             await self._settle(inbox)
+        harvest = self._plan.harvests[index]
         try:
-            await self._read_all(self._plan.harvests[index], query, inbox)
+            texts = await self._read_hashes(harvest, query, inbox)
+            if texts is not None:
+                await self._read_all(harvest, query, texts, self._ask_about, inbox)
         except QueryFailed as failure:
             errno = error_number(failure.packet)
             is_too_long = query.is_bounded and errno in TIME_IS_OVER
@@ -275,10 +308,37 @@ class InlineAnswer:
                     key = piece.key if isinstance(piece, Renamed) else call.key
                     if call.known in open_sets or self._depends_on_pending(key):
                         return True
+                case Text(text):
+                    if self._depends_on_pending(text):
+                        return True
         return False
 
-    async def _read_all(self, harvest: Harvest, query: Query, inbox: Inbox) -> None:
-        sql = render(self._plan, query.sql, self._known, is_strict=False)
+    async def _read_hashes(
+        self, harvest: Harvest, query: Query, inbox: Inbox
+    ) -> Texts | None:
+        """Find what is known by its hash; what is still to be read, if anything is.
+
+        Only before the statement is sent: whatever a hash has missed, texts do not.
+        """
+        outlook, name = self._evaluation.outlook, self._plan.digest
+        if outlook is None or self.tries or query.limit is not None:
+            return WHOLE
+        if not outlook.prefers_hashes(name):
+            return WHOLE
+        hashed = HashedTexts(self._evaluation, self._known)
+        await self._read_all(harvest, query, HASHED, hashed.take, inbox)
+        await hashed.look_up()
+        self._progress.new_texts += hashed.found
+        self._progress.hashed += hashed.count
+        self._progress.wanted += len(hashed.wanted)
+        if 2 * len(hashed.wanted) > hashed.count:
+            return WHOLE
+        return Wanted(frozenset(hashed.wanted)) if hashed.wanted else None
+
+    async def _read_all(
+        self, harvest: Harvest, query: Query, texts: Texts, take: Take, inbox: Inbox
+    ) -> None:
+        sql = render(self._plan, query.sql, self._known, is_strict=False, texts=texts)
         limit = None
         if query.limit is not None:
             limit = query.limit << self._progress.grown
@@ -288,7 +348,7 @@ class InlineAnswer:
         await self._queries.check_length(sql, self._function, inbox)
         for execution in range(self._queries.times(sql)):
             definitions = await self._queries.ask(sql, inbox, execution)
-            rows = await self._read(harvest, query, definitions, inbox)
+            rows = await self._read(harvest, query, definitions, take, inbox)
             if limit is not None and rows >= limit:
                 self._progress.is_prefix_done = False
 
@@ -297,9 +357,10 @@ class InlineAnswer:
         harvest: Harvest,
         query: Query,
         definitions: list[ColumnDefinition],
+        take: Take,
         inbox: Inbox,
     ) -> int:
-        """Ask about the texts in the rows that come; how many rows there were."""
+        """Take the texts in the rows that come; how many rows there were."""
         failure: ProxyError | None = None
         try:
             self._check_batch_sizes(harvest, query, definitions)
@@ -322,7 +383,7 @@ class InlineAnswer:
                 elif failure is None:
                     rows += 1
                     try:
-                        self._ask(harvest, query, payload)
+                        self._take_row(harvest, query, payload, take)
                     except ProxyError as error:
                         failure = error
             failure = failure or self._evaluation.failure
@@ -351,11 +412,13 @@ class InlineAnswer:
             if at is not None and columns[at].type not in INTEGER_TYPES:
                 raise wrong_batch_size(asked.function.name)
 
-    def _ask(self, harvest: Harvest, query: Query, payload: bytes) -> None:
+    def _take_row(
+        self, harvest: Harvest, query: Query, payload: bytes, take: Take
+    ) -> None:
         values = self._queries.read_row(payload)[-query.width :]
         if not query.is_packed:
             for asked in harvest.asked:
-                self._ask_one(asked, values)
+                _take_one(asked, values, take)
             return
         (asked,) = harvest.asked
         for text, language, size in read_packed(values[0] or b""):
@@ -364,27 +427,18 @@ class InlineAnswer:
                 row.append(language)
             if asked.batch_size_column is not None:
                 row.append(size)
-            self._ask_one(asked, row)
+            _take_one(asked, row, take)
 
-    def _ask_one(self, asked: Asked, values: list[bytes | None]) -> None:
-        name = asked.function.name
-        batch_size = asked.batch_size
-        if asked.batch_size_column is not None:
-            size = values[asked.batch_size_column]
-            batch_size = read_batch_size(size and size.replace(b"\0", b""), name)
-        language, key = asked.language, values[asked.text]
-        if isinstance(language, int):
-            value = values[language]
-            if value is None:
-                return
-            language = read_language(value, name)
-            key = None if key is None else value + b":" + key
-        if key is None:
-            return
-        number = hash_of(key)
+    def _ask_about(
+        self, asked: Asked, text: bytes, language: str, batch_size: int
+    ) -> None:
+        is_literal = isinstance(asked.language, str)
+        number = hash_of(text if is_literal else language.encode() + b":" + text)
         if number in self._known[asked.known].answers:
             return
-        question = self._evaluation.ask(values[asked.text], language, batch_size)
+        self._progress.read += 1
+        self._progress.read_bytes += len(text)
+        question = self._evaluation.ask(text, language, batch_size)
         self._known[asked.known].answers[number] = None
         self._progress.pending.append((asked.known, number, question))
         self._progress.new_texts += 1
@@ -497,6 +551,26 @@ class InlineAnswer:
             for row in rows
             if read_number(row[1]) == _ER_DATA_OUT_OF_RANGE
         ]
+
+
+def _take_one(asked: Asked, values: list[bytes | None], take: Take) -> None:
+    """Check the arguments of one call in a row, and take its text.
+
+    Raises: WrongArgument, and what `take` raises.
+    """
+    name = asked.function.name
+    batch_size, language = asked.batch_size, asked.language
+    if asked.batch_size_column is not None:
+        size = values[asked.batch_size_column]
+        batch_size = read_batch_size(size and size.replace(b"\0", b""), name)
+    if isinstance(language, int):
+        value = values[language]
+        if value is None:
+            return
+        language = read_language(value, name)
+    text = values[asked.text]
+    if text is not None:
+        take(asked, text, language, batch_size)
 
 
 def may_be_missing(packet: bytes) -> bool:

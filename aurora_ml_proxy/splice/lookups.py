@@ -12,7 +12,14 @@ from aurora_ml_proxy.functions import LABELS, ResultType, Sentiment
 from aurora_ml_proxy.plan.dialect import as_double
 from aurora_ml_proxy.plan.inline import MISSING
 from aurora_ml_proxy.plan.plan import Inline, InlineCall
-from aurora_ml_proxy.plan.template import Lenient, Renamed, Template, Unknown
+from aurora_ml_proxy.plan.template import (
+    Lenient,
+    Renamed,
+    Template,
+    Text,
+    Unknown,
+)
+from aurora_ml_proxy.splice.texts import WHOLE, Texts, text_as
 
 _HASH_DIGITS = 15
 """Hex digits of SHA-256 that find a text: 60 bits fit a BIGINT. Two of a million texts
@@ -32,24 +39,36 @@ class KnownAnswers:
 
 def hash_of(text: bytes) -> int:
     """What the server's expression gives for a text in UTF-8."""
-    return int(sha256(text).hexdigest()[:_HASH_DIGITS], 16)
+    return number_of(sha256(text).digest())
+
+
+def number_of(digest: bytes) -> int:
+    """The same for a text that is known by its SHA-256."""
+    return int(digest.hex()[:_HASH_DIGITS], 16)
 
 
 def render(
-    plan: Inline, template: Template, known: Sequence[KnownAnswers], *, is_strict: bool
+    plan: Inline,
+    template: Template,
+    known: Sequence[KnownAnswers],
+    *,
+    is_strict: bool,
+    texts: Texts = WHOLE,
 ) -> bytes:
     """The text of a template with the answers in it.
 
     Args:
         is_strict: a text without an answer is an error, and otherwise NULL.
+        texts: how a harvest reads its texts.
     """
-    return _Renderer(plan, known).text(template, is_strict=is_strict)
+    return _Renderer(plan, known, texts).text(template, is_strict=is_strict)
 
 
 class _Renderer:
-    def __init__(self, plan: Inline, known: Sequence[KnownAnswers]) -> None:
+    def __init__(self, plan: Inline, known: Sequence[KnownAnswers], texts: Texts) -> None:
         self._plan = plan
         self._known = known
+        self._texts = texts
 
     def text(self, template: Template, *, is_strict: bool) -> bytes:
         parts = []
@@ -65,6 +84,9 @@ class _Renderer:
                     parts.append(self._unknown(call))
                 case Renamed(call, key):
                     parts.append(self._lookup(call, key, is_strict=is_strict))
+                case Text(text, whole_key):
+                    read = (self.text(t, is_strict=is_strict) for t in (text, whole_key))
+                    parts.append(text_as(self._texts, *read))
         return b"".join(parts)
 
     def _lookup(

@@ -305,3 +305,41 @@ def test_a_path_that_is_no_cache_ends_the_start_in_one_line(
 ) -> None:
     with pytest.raises(ProxyFailed, match=r"proxy: cache\.path: .*not a database"):
         bench.proxy(path=str(file_in_the_way))
+
+
+def test_long_texts_that_are_known_do_not_come_from_the_server_again(
+    bench: Bench,
+) -> None:
+    bench.server.run_as_root(
+        f"USE {SCHEMA}",
+        "CREATE OR REPLACE TABLE cached (id INT PRIMARY KEY, t TEXT) CHARSET utf8mb4 "
+        "SELECT seq id, CONCAT('text ', seq, REPEAT(' and more', 200)) t "
+        "FROM seq_1_to_300",
+    )
+    sql = f"SELECT COUNT(*) FROM cached WHERE {LABEL.name}(t,'en') = 'MIXED'"
+    proxy = bench.proxy()
+    counts, sent = [], []
+    with closing(bench.connect(proxy)) as connection:
+
+        def bytes_sent() -> int:
+            [(_, value)] = rows_of(connection, "SHOW SESSION STATUS LIKE 'Bytes_sent'")
+            return int(value)
+
+        for change in (
+            None,
+            None,
+            "UPDATE cached SET t = CONCAT('new ', t) WHERE id < 4",
+        ):
+            if change:
+                rows_of(connection, change)
+            before = bytes_sent()
+            counts += rows_of(connection, sql)
+            sent.append(bytes_sent() - before)
+        texts = [text for (text,) in rows_of(connection, "SELECT t FROM cached")]
+    right = sum(expected(text, "en").label == "MIXED" for text in texts)
+    assert counts[-1] == (right,)
+    assert len(bench.texts) == 303
+    whole, known, changed = sent
+    assert whole > 300 * 1_800
+    assert known < 300 * 60
+    assert changed < 300 * 120

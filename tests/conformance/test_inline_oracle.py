@@ -13,7 +13,7 @@ from support.inline_oracle import Shown, choose_for, run_side
 from support.inline_run import unannounced
 from support.inline_sessions import SESSIONS
 from support.inline_tables import Tables
-from support.proxies import Proxy
+from support.proxies import CLI, HASHES_FIRST, Proxy
 from support.servers import Server
 
 pytestmark = pytest.mark.mysql
@@ -66,15 +66,17 @@ def test_the_corpus_shows_the_same_when_it_is_run_twice(
         for name, session in SESSIONS.items()
     ],
 )
+@pytest.mark.parametrize("program", [CLI, HASHES_FIRST])
 def test_the_proxy_gives_what_the_server_gives(
     server: Server,
-    oracle_proxy: Callable[[Server], Proxy],
+    oracle_proxy: Callable[..., Proxy],
     tables_of: Callable[[Server], Tables],
     session: str,
+    program: tuple[str, ...],
 ) -> None:
     if not server.kind.startswith(SESSIONS[session].kinds):
         pytest.skip(f"{server.kind} is so as it is")
-    proxy, tables = oracle_proxy(server), tables_of(server)
+    proxy, tables = oracle_proxy(server, program), tables_of(server)
     cases, direct = run_direct(tables, session)
     proxied = run_side(tables, proxy, SESSIONS[session], cases, direct=False)
     different = summary(cases, direct, proxied, LINES)

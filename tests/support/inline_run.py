@@ -7,6 +7,7 @@
     run --show where:12
 
 -k is the kind of server (or several, with commas), -s the session or "all".
+--hashed lets the proxy read texts by their hashes first, with a cache.
 --show prints what each side has shown, even where nothing differs. --direct leaves the
 proxy out: the direct side is run twice, and errors that no mark announces are named.
 """
@@ -22,7 +23,13 @@ from support.inline_differences import report, summary
 from support.inline_oracle import Session, Shown, choose_for, run_side
 from support.inline_sessions import SESSIONS
 from support.inline_tables import Tables
-from support.proxies import Proxy, start_proxy, stop_proxy
+from support.proxies import (
+    CLI,
+    HASHES_FIRST,
+    Proxy,
+    start_proxy,
+    stop_proxy,
+)
 from support.servers import KINDS, ServerPool
 
 
@@ -34,6 +41,7 @@ def main() -> None:
     parser.add_argument("-s", "--session", default="as it is", choices=[*SESSIONS, "all"])
     parser.add_argument("--direct", action="store_true")
     parser.add_argument("--show", action="store_true")
+    parser.add_argument("--hashed", action="store_true")
     parser.add_argument("what", nargs="*", help="sections, section:number, or SQL")
     arguments = parser.parse_args()
     os.environ.update(AWS_ENVIRONMENT)
@@ -45,7 +53,10 @@ def main() -> None:
             proxy = None
             if not arguments.direct:
                 directory = Path(tempfile.mkdtemp())
-                proxy = start_proxy(tables.server, fake.settings(), directory)
+                settings = fake.settings()
+                settings["cache"] = {"enabled": arguments.hashed}
+                program = HASHES_FIRST if arguments.hashed else CLI
+                proxy = start_proxy(tables.server, settings, directory, program)
             try:
                 for name, session in SESSIONS.items():
                     if arguments.session == name or (

@@ -23,7 +23,9 @@ STOP_TIMEOUT_S = 40
 
 CLI = ("-m", "aurora_ml_proxy.cli")
 INLINE_ONLY = (str(Path(__file__).with_name("inline_only.py")),)
-"""What Python runs: the command line, or the one that never splices."""
+HASHES_FIRST = (str(Path(__file__).with_name("hashes_first.py")),)
+"""What Python runs: the command line, the one that never splices, and the one that reads
+every text by its hash first, for a proxy with a cache."""
 
 Settings = Mapping[str, Mapping[str, Any]]
 

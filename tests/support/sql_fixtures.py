@@ -14,7 +14,14 @@ from aurora_ml_proxy.plan.outline import Outline, read_outline
 from aurora_ml_proxy.plan.plan import Inline
 from aurora_ml_proxy.plan.spans import Span
 from aurora_ml_proxy.plan.statement import plan_statement
-from aurora_ml_proxy.plan.template import Lenient, Piece, Renamed, Template, Unknown
+from aurora_ml_proxy.plan.template import (
+    Lenient,
+    Piece,
+    Renamed,
+    Template,
+    Text,
+    Unknown,
+)
 from aurora_ml_proxy.plan.tokens import Statement, read_statement
 
 SQL = Path(__file__).parent.parent / "fixtures" / "sql"
@@ -146,6 +153,8 @@ def _piece(piece: Piece) -> str:
             return piece.decode()
         case Lenient(call):
             return f"«{call}?»"
+        case Text(whole):
+            return "".join(map(_piece, whole))
         case Unknown(call):
             return f"«?{call}»"
         case Renamed(call, key):
