@@ -33,7 +33,7 @@ test: venv ## every test, on private servers; ARGS goes to pytest
 	scripts/get-clients.sh && $(PYTEST) $(ARGS)
 
 matrix: venv ## what a run leaves out: every client, session and server there is
-	scripts/get-clients.sh && $(PYTEST) tests/conformance tests/faults -m "matrix" $(ARGS)
+	scripts/get-clients.sh && AURORA_MATRIX=docs/matrix.json $(PYTEST) tests/conformance tests/faults -m "matrix or cell" $(ARGS)
 
 fuzz: venv ## the property tests, for longer
 	$(PYTEST) --hypothesis-profile=deep -k fuzz $(ARGS)

@@ -100,6 +100,44 @@ def metrics_table() -> str:
     )
 
 
+def client_matrix() -> str:
+    """What the client matrix has seen, as docs/matrix.json keeps it."""
+    record = json.loads((ROOT / "docs" / "matrix.json").read_text("utf-8"))
+    kinds = record["servers"]
+    notes: dict[str, int] = {}
+
+    def note(text: str) -> str:
+        return f"({notes.setdefault(text, len(notes) + 1)})"
+
+    def seen(cells: dict[str, dict[str, str]]) -> str:
+        outcomes = [outcome for parts in cells.values() for outcome in parts.values()]
+        if not outcomes or "failed" in outcomes:
+            return "✗" if outcomes else "not run"
+        passed = "passed" in outcomes
+        reasons = [o.partition(": ")[2] for o in outcomes if o != "passed"]
+        return " ".join(["✓" if passed else "–", *map(note, dict.fromkeys(reasons))])
+
+    table = row("client", "version", "statements", *map(server_title, kinds.values()))
+    table += row(*["---"] * (3 + len(kinds)))
+    for client in sorted(record["clients"].values(), key=lambda c: c["title"].lower()):
+        lacks = [f"no {topic}: {why}" for topic, why in client["without"].items()]
+        title = " ".join([client["title"], *map(note, lacks)])
+        cells = client["cells"]
+        for mode in dict.fromkeys(where.split()[2] for where in cells):
+            columns = (
+                {w: p for w, p in cells.items() if w.split()[::2] == [kind, mode]}
+                for kind in kinds
+            )
+            table += row(title, client.get("version", ""), mode, *map(seen, columns))
+    return table + "".join(f"\n({n}) {text}.\\" for text, n in notes.items())[:-1] + "\n"
+
+
+def server_title(version: str) -> str:
+    """MariaDB 10.11.19 for 10.11.19-MariaDB-0+deb12u1."""
+    product = "MariaDB" if "MariaDB" in version else "MySQL"
+    return f"{product} {version.partition('-')[0]}"
+
+
 def languages() -> str:
     return ", ".join(f"`{code}`" for code in sorted(LANGUAGES)) + ".\n"
 
@@ -110,6 +148,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "functions": functions_table,
     "languages": languages,
     "metrics": metrics_table,
+    "client matrix": client_matrix,
 }
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # get-clients.sh — the clients of tests/conformance, into .cache/clients (or $AURORA_CLIENTS)
-# Python drivers in a virtual environment of their own, node packages, Java drivers.
-# As root, the few Debian packages that are missing are installed as well.
+# Python drivers and mycli in virtual environments of their own, node packages, Java drivers.
+# As root, the Debian packages that are missing are installed as well: PHP, Perl, Go, R, ODBC.
 # What is there stays; what cannot be had is named, and its tests are skipped.
 set -uo pipefail
 root=$(dirname "$(dirname "$(readlink -f "$0")")")
@@ -16,7 +16,8 @@ reason() { grep -E '(fatal error|[Ee]rror|ERROR|Exception): ' "$1" | grep -v sub
 has_package() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
 # Debian: the command line, C API tests, a C compiler's view of the C library, ODBC, Java.
-packages=(mariadb-client mariadb-test libmariadb-dev gcc pkg-config libmariadb-java odbc-mariadb unixodbc unzip)
+packages=(mariadb-client mariadb-test libmariadb-dev gcc pkg-config libmariadb-java odbc-mariadb unixodbc unzip
+  php-cli php-mysql libdbd-mysql-perl libdbd-mariadb-perl golang-go golang-github-go-sql-driver-mysql-dev r-cran-rmysql)
 command -v javac >/dev/null || packages+=(default-jdk-headless)
 command -v npm >/dev/null || packages+=(npm)
 # Python: its C headers, for mysqlclient, and venv, where Debian's own comes without them.
@@ -27,9 +28,12 @@ for package in "${packages[@]}"; do has_package "$package" || wanted+=("$package
 if [ ${#wanted[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
-    apt=(apt-get -qq -oDPkg::Lock::Timeout=120)
-    { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${wanted[@]}"; } >"$cache/apt.log" 2>&1 ||
-      missing "${wanted[*]}: $(tail -n 1 "$cache/apt.log")"
+    get() { apt-get -qq -oDPkg::Lock::Timeout=120 install -y --no-install-recommends "$@" >"$cache/apt.log" 2>&1; }
+    apt-get -qq -oDPkg::Lock::Timeout=120 update >"$cache/apt.log" 2>&1 || true
+    # All at once is faster; one by one, a package that is not there leaves the others alone.
+    get "${wanted[@]}" || for package in "${wanted[@]}"; do
+      get "$package" || missing "$package: $(tail -n 1 "$cache/apt.log")"
+    done
   else
     missing "${wanted[*]}: not root, or no apt"
   fi
@@ -39,11 +43,16 @@ fi
 # mysql-connector-python 9.4.0: later ones have no C extension for Debian 12.
 python=$cache/python/bin/python
 [ -x "$python" ] || python3 -m venv "$cache/python" || missing "virtual environment"
-for package in PyMySQL aiomysql asyncmy mysqlclient mysql-connector-python==9.4.0 pyodbc cryptography pynacl; do
+for package in PyMySQL aiomysql asyncmy mysqlclient mysql-connector-python==9.4.0 pyodbc mariadb SQLAlchemy cryptography pynacl; do
   stamp=$cache/python/.have-$package
   [ -e "$stamp" ] || { "$python" -m pip install -q --disable-pip-version-check "$package" >"$cache/pip.log" 2>&1 && touch "$stamp"; } ||
     missing "$package: $(reason "$cache/pip.log")"
 done
+
+if [ ! -x "$cache/mycli/bin/mycli" ]; then
+  { python3 -m venv "$cache/mycli" && "$cache/mycli/bin/python" -m pip install -q --disable-pip-version-check mycli; } >"$cache/pip.log" 2>&1 ||
+    missing "mycli: $(reason "$cache/pip.log")"
+fi
 
 # Node.
 if [ ! -d "$cache/node/node_modules/mysql2" ]; then

@@ -1,9 +1,15 @@
-"""Fixtures of the conformance tests: the fake Comprehend, and a proxy that asks it."""
+"""Fixtures of the conformance tests: the fake Comprehend, and a proxy that asks it.
 
-from collections.abc import Callable, Iterator
+With AURORA_MATRIX=FILE, a run also keeps in it what the client matrix has seen.
+"""
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 from support.fakes import AWS_ENVIRONMENT, Fake, start_fake, stop_fake
+from support.matrix_record import MatrixRecord
 from support.oracle import create_oracle
 from support.proxies import CLI, Proxy, start_proxy, stop_proxy
 from support.servers import Server
@@ -64,3 +70,39 @@ def oracle_proxy(
         yield get
         for proxy in proxies.values():
             stop_proxy(proxy)
+
+
+RECORD = pytest.StashKey[MatrixRecord]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keeps how each cell of the client matrix ended."""
+    report = yield
+    marker = item.get_closest_marker("cell")
+    path = os.environ.get("AURORA_MATRIX")
+    # A test that is skipped or fails while its fixtures are made is not called.
+    if path and marker and (report.when == "call" or not report.passed):
+        assert isinstance(item, pytest.Function)
+        if RECORD not in item.session.stash:
+            item.session.stash[RECORD] = MatrixRecord(Path(path))
+        versions = {f"{name} version": value for name, value in report.user_properties}
+        record = item.session.stash[RECORD]
+        record.add(marker.args[0], item.callspec.params | versions, _outcome(report))
+    return report
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return f"xfailed: {report.wasxfail}"
+    if report.skipped and isinstance(report.longrepr, tuple):
+        return f"skipped: {report.longrepr[2].removeprefix('Skipped: ')}"
+    return str(report.outcome)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Writes it down."""
+    if record := session.stash.get(RECORD, None):
+        record.write()

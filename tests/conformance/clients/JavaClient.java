@@ -1,5 +1,7 @@
 import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.sql.Connection;
 import java.sql.DriverManager;
@@ -10,86 +12,166 @@ import java.sql.SQLException;
 import java.sql.SQLWarning;
 import java.sql.Statement;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Properties;
+import javax.sql.DataSource;
 
 /**
  * One script, two JDBC drivers: prints what the driver sees, a JSON line a step.
  *
  * <p>JavaClient DRIVER HOST PORT USER PASSWORD TLS MODE DATABASE STEPS. DRIVER mariadb or mysql; TLS
- * 0 or 1; MODE text, prepared, or cursor (prepared, rows fetched in small batches, batches
- * rewritten); STEPS all or ml.
+ * 0 or 1; MODE text, prepared, or cursor (prepared, cached, rows fetched in small batches, and
+ * MySQL's driver rewrites batches); STEPS is the path of everything.steps or ml.steps.
  */
 public final class JavaClient {
-  private static final String CREATE =
-      "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, s VARCHAR(200), n INT, d DECIMAL(10,3),"
-          + " f DOUBLE, w DATETIME(6), b BLOB, big LONGTEXT, u BIGINT UNSIGNED, UNIQUE (n))"
-          + " CHARACTER SET utf8mb4";
-  private static final String INSERT = "INSERT INTO t (s, n, d, f, w, b, u) VALUES (?, ?, ?, ?, ?, ?, ?)";
-  private static final String PROCEDURE =
-      "CREATE PROCEDURE p() BEGIN SELECT 1; SELECT s FROM t ORDER BY id; UPDATE t SET s = 'p' WHERE n = 2; END";
-  private static final String DIGITS =
-      "(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4"
-          + " UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7)";
-  private static final String MANY_ROWS =
-      String.format(
-          "SELECT a.d + 8*b.d + 64*c.d + 512*e.d AS n, REPEAT('row ', a.d) FROM %1$s a, %1$s b, %1$s c, %1$s e ORDER BY n",
-          DIGITS);
-  private static final String ML =
-      "SELECT id, aws_comprehend_detect_sentiment(user_feedback, 'en') AS sentiment\nFROM feedback ORDER BY id";
+  private static final String BIG = "x".repeat(9_000_000) + "é".repeat(4_000_000);
 
+  private static String driver;
+  private static String url;
+  private static String user;
+  private static boolean tls;
   private static String mode;
   private static Connection connection;
 
   public static void main(String[] args) throws Exception {
-    String driver = args[0];
-    String user = args[3];
+    driver = args[0];
+    url = String.format("jdbc:%s://%s:%s/%s", driver, args[1], args[2], args[7]);
+    user = args[3];
     String password = args[4];
-    boolean tls = args[5].equals("1");
+    tls = args[5].equals("1");
     mode = args[6];
-    String url =
-        String.format("jdbc:%s://%s:%s/%s", driver, args[1], args[2], args[7]);
-    if (args[8].equals("ml")) {
-      connection = connect(driver, url, user, password, tls);
-      query("ml", ML);
-    } else {
-      try {
-        connect(driver, url, user, password + "wrong", tls);
-      } catch (SQLException error) {
-        show("wrong password", fault(error));
+    try {
+      connect(password + "wrong");
+    } catch (SQLException error) {
+      show("wrong password", fault(error));
+    }
+    try {
+      connection = connect(password);
+    } catch (SQLException error) {
+      show("log in", fault(error));
+      return;
+    }
+    show("client", "\"version\": " + quote(connection.getMetaData().getDriverVersion()));
+    for (String paragraph : Files.readString(Path.of(args[8])).split("\n\n")) {
+      List<String> lines = new ArrayList<>(Arrays.asList(paragraph.split("\n")));
+      lines.removeIf(line -> line.isEmpty() || line.startsWith("#"));
+      if (!lines.isEmpty()) {
+        take(lines, password);
       }
-      try {
-        connection = connect(driver, url, user, password, tls);
-      } catch (SQLException error) {
-        show("log in", fault(error));
-        return;
-      }
-      query("version", "SELECT VERSION(), USER(), CURRENT_USER(), DATABASE()");
-      try (Statement statement = connection.createStatement();
-          ResultSet rows = statement.executeQuery("SHOW STATUS LIKE 'Ssl_cipher'")) {
-        rows.next();
-        // The cipher of the proxy's leg to the server is not that of the client's.
-        show("tls", "\"used\": " + !rows.getString(2).isEmpty());
-      }
-      everything();
     }
     connection.close();
     show("closed", "\"ok\": true");
   }
 
-  private static Connection connect(
-      String driver, String url, String user, String password, boolean tls) throws SQLException {
-    Properties options = new Properties();
+  private static void take(List<String> lines, String password) throws Exception {
+    String[] head = lines.remove(0).split(" ", 2);
+    String name = head[head.length - 1];
+    List<String[]> words = new ArrayList<>();
+    List<String> sql = new ArrayList<>();
+    for (String line : lines) {
+      if (line.startsWith("> ")) {
+        words.add(line.substring(2).split(" ", 2));
+      } else {
+        sql.add(line);
+      }
+    }
+    try {
+      run(head[0], name, String.join("\n", sql), words, password);
+    } catch (SQLException error) {
+      show(name, fault(error));
+    }
+  }
+
+  private static void run(
+      String kind, String name, String sql, List<String[]> words, String password)
+      throws Exception {
+    switch (kind) {
+      case "rows":
+        if (!mode.equals("cursor") || !name.equals("error after rows")) {
+          query(name, sql, arguments(words));
+        } else {
+          show(name, "\"left out\": \"Connector/J 8 loses its place after it\"");
+        }
+        break;
+      case "digest":
+        digest(name, sql, arguments(words));
+        break;
+      case "change":
+      case "text":
+        update(name, sql, arguments(words));
+        break;
+      case "call":
+      case "multi":
+        results(name, sql);
+        break;
+      case "batch":
+        batch(name, sql, Integer.parseInt(words.get(0)[0]), Integer.parseInt(words.get(0)[1]));
+        break;
+      case "begin":
+        connection.setAutoCommit(false);
+        break;
+      case "rollback":
+        connection.rollback();
+        connection.setAutoCommit(true);
+        break;
+      case "commit":
+        connection.setAutoCommit(true);
+        break;
+      case "reset":
+        show("reset", "\"how\": " + quote(reset(password)));
+        break;
+      default:
+        throw new IllegalArgumentException(kind);
+    }
+  }
+
+  private static Object[] arguments(List<String[]> words) {
+    return words.stream().map(JavaClient::argument).toArray();
+  }
+
+  private static Object argument(String[] word) {
+    String value = word.length > 1 ? word[1] : "";
+    switch (word[0]) {
+      case "i":
+        return Long.valueOf(value);
+      case "f":
+        return Double.valueOf(value);
+      case "d":
+        return new BigDecimal(value);
+      case "b":
+        byte[] bytes = new byte[value.length() / 2];
+        for (int i = 0; i < bytes.length; i++) {
+          bytes[i] = (byte) Integer.parseInt(value.substring(2 * i, 2 * i + 2), 16);
+        }
+        return bytes;
+      case "null":
+        return null;
+      case "big":
+        return BIG;
+      default:
+        return value;
+    }
+  }
+
+  private static Connection connect(String password) throws SQLException {
+    Properties options = options();
     options.put("user", user);
     options.put("password", password);
+    return DriverManager.getConnection(url, options);
+  }
+
+  private static Properties options() {
+    Properties options = new Properties();
     options.put("allowMultiQueries", "true");
     options.put("allowPublicKeyRetrieval", "true");
     options.put("useServerPrepStmts", String.valueOf(!mode.equals("text")));
-    options.put("cachePrepStmts", "true");
     if (mode.equals("cursor")) {
+      options.put("cachePrepStmts", "true");
       options.put("useCursorFetch", "true");
       options.put("defaultFetchSize", "100");
-      options.put("rewriteBatchedStatements", "true");
+      // With it, MariaDB's driver prepares nothing on the server.
+      options.put("rewriteBatchedStatements", String.valueOf(driver.equals("mysql")));
     }
     if (driver.equals("mysql")) {
       options.put("sslMode", tls ? "REQUIRED" : "DISABLED");
@@ -98,61 +180,29 @@ public final class JavaClient {
       options.put("useSSL", String.valueOf(tls));
       options.put("trustServerCertificate", "true");
     }
-    return DriverManager.getConnection(url, options);
+    return options;
   }
 
-  private static void everything() throws Exception {
-    update("create", CREATE);
-    String text = "Grüße, 世界 🎉 \\ ' \" % ;";
-    byte[] bytes = {0, (byte) 255, 39, 92};
-    update("insert", INSERT, text, 1, new BigDecimal("1234.500"), 1.25, "2026-02-28 23:59:58.123456", bytes, Long.MAX_VALUE);
-    update("insert", INSERT, null, null, null, null, null, null, null);
-    update("insert", INSERT, "", 2, new BigDecimal("-0.001"), -1e300, "2026-02-28 23:59:58", new byte[0], 0L);
-    update("insert many", "INSERT INTO t (n) VALUES (?), (?), (?)", 10, 11, 12);
-    query("select", "SELECT * FROM t ORDER BY id");
-    query("select one", "SELECT s, n FROM t WHERE n = ?", 1);
-    query("select none", "SELECT s, n FROM t WHERE n = ?", 404);
-    query("select again", "SELECT s, n FROM t WHERE n = ?", 2);
-    query("expressions", "SELECT 1 AS one, 'a', NULL, 2.50, 3 > 0, ?", "é");
-    update("update", "UPDATE t SET s = ? WHERE n >= ?", "changed", 10);
-    update("update the same", "UPDATE t SET s = ? WHERE n >= ?", "changed", 10);
-    query("warning", "SELECT CAST('1x' AS SIGNED)");
-
-    connection.setAutoCommit(false);
-    update("rolled back", "DELETE FROM t");
-    connection.rollback();
-    query("rows after rollback", "SELECT COUNT(*) FROM t");
-    update("committed", "DELETE FROM t WHERE n = ?", 12);
-    connection.commit();
-    connection.setAutoCommit(true);
-    query("rows after commit", "SELECT COUNT(*) FROM t");
-
-    update("duplicate key", "INSERT INTO t (n) VALUES (?)", 1);
-    query("no such table", "SELECT * FROM nowhere");
-    query("syntax error", "SELEKT 'é'");
-    if (!mode.equals("cursor")) { // Connector/J 8 loses its place after it
-      query("error after rows", "SELECT id, (SELECT id FROM t LIMIT 2) FROM t");
+  /** MariaDB's driver has a pool; MySQL's has COM_RESET_CONNECTION for those of others. */
+  private static String reset(String password) throws Exception {
+    if (driver.equals("mysql")) {
+      Class<?> type = Class.forName("com.mysql.cj.jdbc.JdbcConnection");
+      type.getMethod("resetServerState").invoke(connection);
+      return "resetServerState()";
     }
-
-    update("procedure", PROCEDURE);
-    results("call", "CALL p()");
-    results("multi", "SELECT 1; UPDATE t SET n = 77 WHERE n = 11; SELECT 'é'");
-    results("multi with an error", "SELECT 1; SELECT * FROM nowhere; SELECT 2");
-    query("after multi", "SELECT 'still here'");
-    batch("batch", "INSERT INTO t (s, n) VALUES (?, ?)", 200, 300);
-    batch("batch with an error", "INSERT INTO t (s, n) VALUES (?, ?)", 295, 310);
-    query("rows after batch", "SELECT COUNT(*), MIN(n), MAX(n) FROM t");
-
-    String big = "x".repeat(9_000_000) + "é".repeat(4_000_000);
-    update("big insert", "INSERT INTO t (n, big) VALUES (?, ?)", 1000, big);
-    digest("big select", "SELECT n, big, 'after' FROM t WHERE n = 1000");
-    digest("many rows", MANY_ROWS);
-    query("metadata", "SELECT COUNT(*) FROM t");
-    try (ResultSet columns = connection.getMetaData().getColumns(null, null, "t", "%")) {
-      show("columns", rows(columns));
-    } catch (SQLException error) {
-      show("columns", fault(error));
+    StringBuilder poolUrl = new StringBuilder(url).append("?maxPoolSize=1&useResetConnection=true");
+    options().forEach((key, value) -> poolUrl.append('&').append(key).append('=').append(value));
+    Class<?> type = Class.forName("org.mariadb.jdbc.MariaDbPoolDataSource");
+    DataSource pool = (DataSource) type.getConstructor(String.class).newInstance(poolUrl.toString());
+    connection.close();
+    connection = pool.getConnection(user, password);
+    try (Statement statement = connection.createStatement()) {
+      statement.execute("SET @kept = 1");
+      statement.execute("CREATE TEMPORARY TABLE kept (i INT)");
     }
+    connection.close();
+    connection = pool.getConnection(user, password);
+    return "MariaDbPoolDataSource(useResetConnection=true)";
   }
 
   private static PreparedStatement prepare(String sql, Object... values) throws SQLException {
@@ -225,11 +275,11 @@ public final class JavaClient {
     }
   }
 
-  private static void digest(String step, String sql) throws Exception {
+  private static void digest(String step, String sql, Object... values) throws Exception {
     MessageDigest digest = MessageDigest.getInstance("SHA-256");
     int count = 0;
     long size = 0;
-    try (PreparedStatement statement = prepare(sql);
+    try (PreparedStatement statement = prepare(sql, values);
         ResultSet rows = statement.executeQuery()) {
       int columns = rows.getMetaData().getColumnCount();
       while (rows.next()) {

@@ -1,27 +1,42 @@
 """One script for the command lines: prints what they print, a JSON line a step.
 
 command_line.py DRIVER HOST PORT USER PASSWORD TLS MODE DATABASE STEPS
-    DRIVER is mariadb or mysql; TLS 0 or 1; MODE text; STEPS all or ml
+    DRIVER is mariadb, mysql or mycli; TLS 0 or 1; MODE text
+    STEPS is the path of everything.steps or ml.steps: which of the two is what counts
     $COMMAND_LINE has the words of its command, $DUMP those of its dump program, if it
     has one, as JSON lists.
+The names of the steps are those of everything.steps and ml.steps, as far as they go.
 """
 
+import atexit
 import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 
 DRIVER, HOST, PORT, USER, PASSWORD, TLS, MODE, DATABASE, STEPS = sys.argv[1:10]
 
+HOME = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, HOME)
+
 TLS_OPTIONS = {
     ("mariadb", "0"): ["--skip-ssl"],
     ("mariadb", "1"): ["--ssl", "--skip-ssl-verify-server-cert"],
     ("mysql", "0"): ["--ssl-mode=DISABLED", "--get-server-public-key"],
     ("mysql", "1"): ["--ssl-mode=REQUIRED"],
+    ("mycli", "0"): ["--ssl-mode=off"],
+    ("mycli", "1"): ["--ssl-mode=on"],
 }
+OPTIONS = {
+    "mariadb": ["--default-character-set=utf8mb4", "--max-allowed-packet=128M"],
+    "mysql": ["--default-character-set=utf8mb4", "--max-allowed-packet=128M"],
+    "mycli": ["--charset=utf8mb4", "--no-warn", "--use-keyring=false", "-p", ...],
+}
+"""`...` is the password."""
 CREATE = """\
 CREATE TABLE t (
     id INT PRIMARY KEY AUTO_INCREMENT, s VARCHAR(200), n INT, d DECIMAL(10,3), f DOUBLE,
@@ -55,9 +70,29 @@ CALL p()//
 SELECT 1; SELECT 'é'; UPDATE t SET n = 77 WHERE n = 2; SELECT * FROM nowhere; SELECT 2//
 SELECT 'still here'//
 """
-ML = """\
-SELECT id, aws_comprehend_detect_sentiment(user_feedback, 'en') AS sentiment
-FROM feedback ORDER BY id"""
+RESET = """\
+SET @kept = 1; CREATE TEMPORARY TABLE kept (i INT); SELECT @kept;
+resetconnection
+SELECT @kept, DATABASE(); SELECT COUNT(*) FROM kept; SELECT COUNT(*) FROM t;
+"""
+FUNCTION = "aws_comprehend_detect_sentiment"
+SENTIMENT = f"{FUNCTION}(user_feedback, 'en')"
+CONFIDENCE = "aws_comprehend_detect_sentiment_confidence(user_feedback, 'en')"
+ML = {
+    "select list": f"""\
+SELECT id, {SENTIMENT} AS sentiment, {CONFIDENCE} AS confidence
+FROM feedback WHERE id <= 8 ORDER BY id;""",
+    "WHERE": f"SELECT id, product FROM feedback WHERE {SENTIMENT} = 'NEGATIVE';",
+    "GROUP BY": f"""\
+SELECT {SENTIMENT} AS sentiment, COUNT(*) AS n FROM feedback
+GROUP BY sentiment ORDER BY sentiment;""",
+    "update": f"""\
+START TRANSACTION; UPDATE feedback SET answer = {SENTIMENT} WHERE id <= 5;
+SELECT answer, COUNT(*) FROM feedback GROUP BY answer ORDER BY answer; ROLLBACK;
+SELECT answer, COUNT(*) FROM feedback GROUP BY answer ORDER BY answer;""",
+    "no such column": f"SELECT {FUNCTION}(nowhere, 'en') FROM feedback;",
+    "no such table": f"SELECT {SENTIMENT} FROM nowhere;",
+}
 
 
 def show(step, **values):
@@ -78,20 +113,18 @@ def run(
             *json.loads(os.environ[command]),
             *("-h", HOST, "-P", PORT, "-u", USER),
             *TLS_OPTIONS[DRIVER, TLS],
-            "--default-character-set=utf8mb4",
-            "--max-allowed-packet=128M",
+            *(password if word is ... else word for word in OPTIONS[DRIVER]),
             *options,
         ],
         input=given.encode(),
         capture_output=True,
         cwd=directory,
         # Not an option: the mysql program warns of a password in its options.
-        env=os.environ | {"MYSQL_PWD": password},
+        # A home of its own: mycli writes its settings and its history there.
+        env=os.environ | {"MYSQL_PWD": password, "HOME": HOME},
     )
     error = done.stderr.decode()
     out = re.sub(rb"\(\d+[.]\d+ sec\)", b"(... sec)", done.stdout)
-    # The cipher of the proxy's leg to the server is not that of the client's.
-    out = re.sub(rb"(Ssl_cipher\t).+", rb"\1some", out)
     if digest:
         seen = {"size": len(out), "digest": hashlib.sha256(out).hexdigest()}
     else:
@@ -111,8 +144,9 @@ def everything():
     ask("insert", INSERT, "-vvv")
     ask("select", "SELECT * FROM t ORDER BY id", "-t", "--column-type-info")
     ask("select vertical", "SELECT * FROM t ORDER BY id", "-E", "--quick")
-    ask("transaction", TRANSACTION, "-vvv")
-    ask("errors", ERRORS, "--force", "-vvv", "--show-warnings")
+    ask("Unicode", "SELECT 'naïve Ω 世界 🎉 é' AS given, HEX('é')", "-t")
+    ask("rolled back", TRANSACTION, "-vvv")
+    ask("duplicate key", ERRORS, "--force", "-vvv", "--show-warnings")
     ask("prepared", PREPARED, "--force", "-t")
     ask("multi", MULTI, "--force", "-vvv")
     load = """LOAD DATA LOCAL INFILE 'rows.csv' INTO TABLE t CHARACTER SET utf8mb4
@@ -131,12 +165,50 @@ def everything():
     ask("big insert", insert, "-v", digest=True)
     select = "SELECT n, big, 'after' FROM t WHERE n = 30000; SELECT 1"
     ask("big select", select, digest=True)
+    if DRIVER == "mysql":
+        ask("reset", RESET, "--force", "-vvv")
     if "DUMP" in os.environ:
         options = ["--skip-comments", "--routines", DATABASE]
         run("dump", *options, command="DUMP", digest=True)
 
 
-if STEPS == "ml":
-    ask("ml", ML, "-t", "--column-type-info")
+def everything_of_mycli():
+    """It ends at the first error, and has output formats of its own."""
+    ask("wrong password", "SELECT 1;", password=PASSWORD + "wrong")
+    ask("version", "SELECT VERSION(), USER(), CURRENT_USER(), DATABASE();")
+    ask("tls", "SHOW STATUS LIKE 'Ssl_cipher';")
+    ask("create", CREATE, "-v")
+    ask("insert", INSERT, "-t", "-v")
+    for form in ("table", "csv", "tsv", "default"):
+        ask("select", "SELECT * FROM t ORDER BY id;", f"--format={form}")
+    ask("Unicode", "SELECT 'naïve Ω 世界 🎉 é' AS given, HEX('é');", "-t")
+    ask("rolled back", TRANSACTION, "-v", "-t")
+    for error in ERRORS.strip().split("; "):
+        ask("duplicate key", error, "--show-warnings")
+    ask("prepared", PREPARED, "-t")
+    for command in (r"\dt", r"\dt t", r"\l"):
+        ask("metadata", command, "-t")
+    big = "x" * 3_000_000 + "é" * 1_000_000
+    ask("big insert", f"INSERT INTO t (n, big) VALUES (30000, '{big}');", digest=True)
+    ask("big select", "SELECT n, big, 'after' FROM t WHERE n = 30000;", digest=True)
+
+
+def ml():
+    options = ["-t"]
+    if DRIVER != "mycli":
+        # The collation that the functions have: else = is refused.
+        options += ["--column-type-info", "--init-command=SET NAMES utf8mb4"]
+    for step, sql in ML.items():
+        ask(step, sql, *options)
+
+
+version = subprocess.run(
+    [*json.loads(os.environ["COMMAND_LINE"]), "--version"], capture_output=True, text=True
+)
+show("client", version=re.search(r"\d+\.\d+\.\d+", version.stdout)[0])
+if STEPS.endswith("ml.steps"):
+    ml()
+elif DRIVER == "mycli":
+    everything_of_mycli()
 else:
     everything()

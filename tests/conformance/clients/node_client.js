@@ -1,70 +1,27 @@
 // One script, three node drivers: prints what the driver sees, a JSON line a step.
 //
 // node_client.js DRIVER HOST PORT USER PASSWORD TLS MODE DATABASE STEPS
-//   DRIVER mysql2, mariadb or mysql; TLS 0 or 1; MODE text or prepared; STEPS all or ml
+//   DRIVER mysql2, mariadb or mysql; TLS 0 or 1; MODE text or prepared
+//   STEPS is the path of everything.steps or ml.steps
 // NODE_PATH says where the drivers are.
 'use strict';
 const crypto = require('crypto');
+const fs = require('fs');
+const path = require('path');
+
 const [driver, host, port, user, password, tls, mode, database, steps] = process.argv.slice(2);
 const prepared = mode === 'prepared';
+const ssl = tls === '1' ? { rejectUnauthorized: false } : undefined;
+const common = { host, port: Number(port), user, database };
 
-function show(step, values) {
-  const plain = (key, value) => (typeof value === 'bigint' ? `bigint ${value}`
-    : value && value.type === 'Buffer' ? { bytes: Buffer.from(value.data).toString('hex') } : value);
-  console.log(JSON.stringify({ step, ...values }, plain));
-}
+const plain = (key, value) => (typeof value === 'bigint' ? `bigint ${value}`
+  : value && value.type === 'Buffer' ? { bytes: Buffer.from(value.data).toString('hex') } : value);
+const show = (step, values) => console.log(JSON.stringify({ step, ...values }, plain));
 const fault = (error) => ({
   error: error.code, errno: error.errno, sqlState: error.sqlState, message: error.sqlMessage || error.message,
 });
 
-// Each driver as: { query(sql, args, text) -> { rows, columns }, end() }; text: not prepared, whatever the mode.
-const common = { host, port: Number(port), user, database, multipleStatements: true };
-const open = {
-  async mysql2(secret) {
-    const connection = await require('mysql2/promise').createConnection({
-      ...common, password: secret, charset: 'utf8mb4', ssl: tls === '1' ? { rejectUnauthorized: false } : undefined,
-    });
-    return {
-      async query(sql, args, text) {
-        const [rows, fields] = await connection[prepared && !text ? 'execute' : 'query'](sql, args);
-        return describe(rows, fields);
-      },
-      end: () => connection.end(),
-    };
-  },
-  async mariadb(secret) {
-    const connection = await require('mariadb').createConnection({
-      ...common, password: secret, allowPublicKeyRetrieval: true, logger: { warning: () => {} },
-      ssl: tls === '1' ? { rejectUnauthorized: false } : false,
-    });
-    return {
-      async query(sql, args, text) {
-        const result = await connection[prepared && !text ? 'execute' : 'query'](sql, args);
-        if (Array.isArray(result) && result.meta) {
-          return describe([...result], result.meta);
-        }
-        return describe(result);
-      },
-      end: () => connection.end(),
-    };
-  },
-  async mysql(secret) {
-    const connection = require('mysql').createConnection({
-      ...common, password: secret, charset: 'UTF8MB4_GENERAL_CI', ssl: tls === '1' ? { rejectUnauthorized: false } : undefined,
-    });
-    // After a refused login it sends COM_QUIT into a closed socket.
-    connection.on('error', () => {});
-    await new Promise((resolve, reject) => connection.connect((error) => (error ? reject(error) : resolve())));
-    return {
-      query: (sql, args) => new Promise((resolve, reject) => {
-        connection.query(sql, args, (error, rows, fields) => (error ? reject(error) : resolve(describe(rows, fields))));
-      }),
-      end: () => new Promise((resolve) => connection.end(resolve)),
-    };
-  },
-};
-
-function describe(rows, fields) {
+function described(rows, fields) {
   const column = (field) => field && [
     typeof field.name === 'function' ? field.name() : field.name, field.columnType ?? field.type,
     field.flags, field.characterSet ?? field.charsetNr, field.columnLength ?? field.length, field.decimals ?? field.scale,
@@ -75,107 +32,167 @@ function describe(rows, fields) {
   };
 }
 
-let connection;
-async function step(name, sql, args, text) {
-  try {
-    show(name, await connection.query(sql, args, text));
-  } catch (error) {
-    show(name, fault(error));
+// Each driver: log in; query(sql, args, text), text for what is not prepared in any mode; the rest is its own.
+// `several` allows several statements in a packet.
+const drivers = {
+  mysql2: class {
+    async open(secret) {
+      this.pool = require('mysql2/promise').createPool({
+        ...common, password: secret, ssl, charset: 'utf8mb4', connectionLimit: 1, multipleStatements: true,
+      });
+      this.connection = await this.pool.getConnection();
+    }
+    async query(sql, args, text) {
+      const [rows, fields] = await this.connection[prepared && !text ? 'execute' : 'query'](sql, args);
+      return described(rows, fields);
+    }
+    begin() { return this.connection.beginTransaction(); }
+    commit() { return this.connection.commit(); }
+    rollback() { return this.connection.rollback(); }
+    async reset() {
+      await this.connection.changeUser({ user, password, database });
+      this.connection.release();
+      this.connection = await this.pool.getConnection();
+      return 'changeUser()';
+    }
+    async close() {
+      this.connection.release();
+      await this.pool.end();
+    }
+  },
+
+  mariadb: class {
+    async open(secret) {
+      const options = {
+        ...common, password: secret, ssl: ssl || false, allowPublicKeyRetrieval: true, logger: { warning: () => {} },
+        multipleStatements: true,
+      };
+      // A pool does not say why it could not log in.
+      await (await require('mariadb').createConnection(options)).end();
+      this.pool = require('mariadb').createPool({ ...options, connectionLimit: 1, resetAfterUse: true });
+      this.connection = await this.pool.getConnection();
+    }
+    async query(sql, args, text) {
+      const result = await this.connection[prepared && !text ? 'execute' : 'query'](sql, args);
+      return Array.isArray(result) && result.meta ? described([...result], result.meta) : described(result);
+    }
+    async batch(sql, many) { return described(await this.connection.batch(sql, many)); }
+    begin() { return this.connection.beginTransaction(); }
+    commit() { return this.connection.commit(); }
+    rollback() { return this.connection.rollback(); }
+    async reset() {
+      await this.connection.release();
+      this.connection = await this.pool.getConnection();
+      return 'resetAfterUse';
+    }
+    async close() {
+      await this.connection.release();
+      await this.pool.end();
+    }
+  },
+
+  mysql: class {
+    async open(secret) {
+      this.connection = require('mysql').createConnection({
+        ...common, password: secret, ssl, charset: 'UTF8MB4_GENERAL_CI', multipleStatements: true,
+      });
+      // After a refused login it sends COM_QUIT into a closed socket.
+      this.connection.on('error', () => {});
+      await this.ask('connect');
+    }
+    ask(method, ...args) {
+      return new Promise((resolve, reject) => {
+        this.connection[method](...args, (error, rows, fields) => (error ? reject(error) : resolve(described(rows, fields))));
+      });
+    }
+    query(sql, args) { return this.ask('query', sql, args); }
+    begin() { return this.ask('beginTransaction'); }
+    commit() { return this.ask('commit'); }
+    rollback() { return this.ask('rollback'); }
+    async reset() {
+      await this.ask('changeUser', { user, password, database });
+      return 'changeUser()';
+    }
+    close() { return this.ask('end'); }
+  },
+};
+
+const BIG = 'x'.repeat(9000000) + 'é'.repeat(4000000);
+const ARGUMENTS = {
+  i: (word) => (Number.isSafeInteger(Number(word)) ? Number(word) : word),
+  f: Number,
+  d: String,
+  s: String,
+  t: String,
+  b: (word) => Buffer.from(word, 'hex'),
+  null: () => null,
+  big: () => BIG,
+};
+
+function* stepsOf(file) {
+  for (const paragraph of fs.readFileSync(file, 'utf8').split('\n\n')) {
+    const lines = paragraph.split('\n').filter((line) => line && !line.startsWith('#'));
+    if (lines.length) {
+      const [, kind, name] = lines[0].match(/^(\w+) ?(.*)$/);
+      const args = lines.filter((line) => line.startsWith('> ')).map((line) => line.match(/^> (\w+) ?(.*)$/).slice(1));
+      yield { kind, name, args, sql: lines.slice(1).filter((line) => !line.startsWith('> ')).join('\n') };
+    }
   }
 }
 
-// MySQL cannot prepare everything.
-const textStep = (name, sql) => step(name, sql, undefined, true);
-
-const CREATE = `CREATE TABLE t (
-  id INT PRIMARY KEY AUTO_INCREMENT, s VARCHAR(200), n INT, d DECIMAL(10,3), f DOUBLE,
-  w DATETIME(6), b BLOB, big LONGTEXT, u BIGINT UNSIGNED, UNIQUE (n)) CHARACTER SET utf8mb4`;
-const INSERT = 'INSERT INTO t (s, n, d, f, w, b, u) VALUES (?, ?, ?, ?, ?, ?, ?)';
-const VALUES = [
-  ['Grüße, 世界 🎉 \\ \' " % ;', 1, '1234.500', 1.25, '2026-02-28 23:59:58.123456', Buffer.from([0, 255, 39, 92]), 9007199254740991],
-  [null, null, null, null, null, null, null],
-  ['', 2, '-0.001', -1e300, '2026-02-28 23:59:58', Buffer.alloc(0), 0],
-];
-const PROCEDURE = `CREATE PROCEDURE p() BEGIN
-  SELECT 1 AS one; SELECT s FROM t ORDER BY id; UPDATE t SET s = 'p' WHERE n = 2; END`;
-const DIGITS = `(SELECT 0 d${[1, 2, 3, 4, 5, 6, 7].map((n) => ` UNION ALL SELECT ${n}`).join('')})`;
-const MANY_ROWS = `SELECT a.d + 8*b.d + 64*c.d + 512*e.d AS n, REPEAT('row ', a.d) AS r
-  FROM ${DIGITS} a, ${DIGITS} b, ${DIGITS} c, ${DIGITS} e ORDER BY n`;
-const ML = `SELECT id, aws_comprehend_detect_sentiment(user_feedback, 'en') AS sentiment
-FROM feedback ORDER BY id`;
-
-async function everything() {
-  await textStep('create', CREATE);
-  for (const values of VALUES) await step('insert', INSERT, values);
-  await step('insert many', 'INSERT INTO t (n) VALUES (?), (?), (?)', [10, 11, 12]);
-  await step('select', 'SELECT * FROM t ORDER BY id');
-  await step('select one', 'SELECT s, n FROM t WHERE n = ?', [1]);
-  await step('select none', 'SELECT s, n FROM t WHERE n = ?', [404]);
-  await step('select again', 'SELECT s, n FROM t WHERE n = ?', [2]);
-  await step('expressions', "SELECT 1 AS one, 'a', NULL AS nothing, 2.50, ? AS given", ['é']);
-  await step('update', 'UPDATE t SET s = ? WHERE n >= ?', ['changed', 10]);
-  await step('update the same', 'UPDATE t SET s = ? WHERE n >= ?', ['changed', 10]);
-  await step('warning', "SELECT CAST('1x' AS SIGNED) AS x");
-  await textStep('warnings', 'SHOW WARNINGS');
-
-  await textStep('begin', 'START TRANSACTION');
-  await step('rolled back', 'DELETE FROM t');
-  await textStep('rollback', 'ROLLBACK');
-  await step('rows after rollback', 'SELECT COUNT(*) AS c FROM t');
-
-  await step('duplicate key', 'INSERT INTO t (n) VALUES (?)', [1]);
-  await step('no such table', 'SELECT * FROM nowhere');
-  await step('syntax error', "SELEKT 'é'");
-  await step('error after rows', 'SELECT id, (SELECT id FROM t LIMIT 2) AS two FROM t');
-
-  await textStep('procedure', PROCEDURE);
-  await step('call', 'CALL p()');
-  if (!prepared) {
-    await step('multi', "SELECT 1 AS one; UPDATE t SET n = 77 WHERE n = 11; SELECT 'é' AS e");
-    await step('multi with an error', 'SELECT 1 AS one; SELECT * FROM nowhere; SELECT 2 AS two');
+async function take(connection, { kind, name, sql, args }) {
+  const values = kind === 'batch' ? [] : args.map(([type, word]) => ARGUMENTS[type](word));
+  switch (kind) {
+    case 'rows': case 'change': case 'call':
+      return show(name, await connection.query(sql, values));
+    case 'text': case 'multi':
+      return show(name, await connection.query(sql, undefined, true));
+    case 'digest': {
+      const { rows, columns } = await connection.query(sql, values);
+      const text = JSON.stringify(rows, plain);
+      return show(name, { rows: rows.length, columns, digest: crypto.createHash('sha256').update(text).digest('hex') });
+    }
+    case 'batch': {
+      const [from, to] = args[0].map(Number);
+      const many = Array.from({ length: to - from }, (_, i) => [`batch ${from + i}`, from + i]);
+      if (connection.batch) {
+        return show(name, await connection.batch(sql, many));
+      }
+      // Sent without waiting: the answers come in the order of the questions.
+      const all = await Promise.allSettled(many.map((one) => connection.query(sql, one)));
+      return show(name, { all: all.map(({ value, reason }) => (reason ? fault(reason) : value.rows)) });
+    }
+    case 'reset':
+      return show('reset', { how: await connection.reset() });
+    default: // begin, commit, rollback
+      return connection[kind]();
   }
-  await step('after multi', "SELECT 'still here' AS s");
-
-  // Sent without waiting: the answers come in the order of the questions.
-  await Promise.all([1, 2, 3, 4, 5].map((n) => step(`at once ${n}`, 'SELECT ? AS n, SLEEP(0.01) AS s', [n])));
-
-  const big = 'x'.repeat(9000000) + 'é'.repeat(4000000);
-  await step('big insert', 'INSERT INTO t (n, big) VALUES (?, ?)', [1000, big]);
-  try {
-    const { rows } = await connection.query('SELECT n, big FROM t WHERE n = 1000');
-    const digest = crypto.createHash('sha256').update(rows[0].big).digest('hex');
-    show('big select', { n: rows[0].n, size: rows[0].big.length, digest });
-  } catch (error) {
-    show('big select', fault(error));
-  }
-  const { rows } = await connection.query(MANY_ROWS);
-  const found = JSON.stringify(rows, (key, value) => (typeof value === 'bigint' ? `${value}` : value));
-  show('many rows', { count: rows.length, digest: crypto.createHash('sha256').update(found).digest('hex') });
 }
 
 async function main() {
-  if (steps === 'ml') {
-    connection = await open[driver](password);
-    await step('ml', ML);
-  } else {
-    try {
-      await open[driver](`${password}wrong`);
-    } catch (error) {
-      show('wrong password', fault(error));
-    }
-    try {
-      connection = await open[driver](password);
-    } catch (error) {
-      show('log in', fault(error));
-      return;
-    }
-    await step('version', 'SELECT VERSION() AS v, USER() AS u, CURRENT_USER() AS c, DATABASE() AS d');
-    const { rows } = await connection.query("SHOW STATUS LIKE 'Ssl_cipher'");
-    // The cipher of the proxy's leg to the server is not that of the client's.
-    show('tls', { used: rows[0].Value !== '' });
-    await everything();
+  const { version } = JSON.parse(fs.readFileSync(path.join(process.env.NODE_PATH, driver, 'package.json')));
+  show('client', { version });
+  const connection = new drivers[driver]();
+  try {
+    const other = new drivers[driver]();
+    await other.open(`${password}wrong`);
+  } catch (error) {
+    show('wrong password', fault(error));
   }
-  await connection.end();
+  try {
+    await connection.open(password);
+  } catch (error) {
+    show('log in', fault(error));
+    process.exit();
+  }
+  for (const step of stepsOf(steps)) {
+    try {
+      await take(connection, step);
+    } catch (error) {
+      show(step.name, fault(error));
+    }
+  }
+  await connection.close();
   show('closed');
 }
 

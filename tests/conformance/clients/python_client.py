@@ -1,7 +1,7 @@
 """One script, many Python drivers: prints what the driver sees, a JSON line a step.
 
 python_client.py DRIVER HOST PORT USER PASSWORD TLS MODE DATABASE STEPS
-    TLS 0 or 1, MODE text or prepared, STEPS all or ml
+    TLS 0 or 1, MODE text or prepared, STEPS the path of everything.steps or ml.steps
 Runs in a virtual environment of its own and imports nothing of the project.
 """
 
@@ -10,7 +10,9 @@ import contextlib
 import datetime
 import decimal
 import hashlib
+import importlib.metadata
 import json
+import pathlib
 import ssl
 import sys
 
@@ -18,7 +20,6 @@ DRIVER, HOST, PORT, USER, PASSWORD, TLS, MODE, DATABASE, STEPS = sys.argv[1:10]
 PORT, TLS, PREPARED = int(PORT), TLS == "1", MODE == "prepared"
 
 BIG = "x" * 9_000_000 + "é" * 4_000_000  # 17 MB in UTF-8: more than one packet
-TEXT = "Grüße, 世界 🎉 \\ ' \" % ;"
 
 
 def show(step, **values):
@@ -35,10 +36,6 @@ def plain(value):
     return f"{type(value).__name__} {value}"
 
 
-def digest(data):
-    return hashlib.sha256(data).hexdigest()
-
-
 def fault(error):
     return {"error": type(error).__name__, "args": [str(arg) for arg in error.args]}
 
@@ -53,6 +50,7 @@ def unverified():
 class Driver:
     """The common ground: DB-API."""
 
+    package = ""
     multi = True
     """Whether it can send several statements at once."""
     fragile = False
@@ -67,6 +65,9 @@ class Driver:
     def execute(self, cursor, sql, args=()):
         cursor.execute(sql.replace("?", "%s") if args else sql, args or None)
 
+    def execute_many(self, cursor, sql, many):
+        cursor.executemany(sql.replace("?", "%s"), many)
+
     def close(self):
         self.connection.close()
 
@@ -75,8 +76,17 @@ class Driver:
             self.close()
         self.connect(PASSWORD)
 
+    def version(self):
+        return importlib.metadata.version(self.package)
+
+    def reset(self):
+        """The connection given back and taken again; how, or None for no way."""
+        return None
+
 
 class PyMySQL(Driver):
+    package = "PyMySQL"
+
     def connect(self, password):
         import pymysql
 
@@ -88,7 +98,78 @@ class PyMySQL(Driver):
         )  # fmt: skip
 
 
+class SQLAlchemy(Driver):
+    """PyMySQL in SQLAlchemy's pool; its parameters are those of `text()`."""
+
+    package = "SQLAlchemy"
+    multi = False
+
+    def connect(self, password):
+        import sqlalchemy
+
+        url = sqlalchemy.URL.create(
+            "mysql+pymysql", USER, password, HOST, PORT, DATABASE, {"charset": "utf8mb4"}
+        )
+        tls = {"ssl": unverified()} if TLS else {"ssl_disabled": True}
+        self.engine = sqlalchemy.create_engine(url, pool_size=1, connect_args=tls)
+        self.connection = self.engine.connect()
+
+    def cursor(self):
+        return SQLAlchemyCursor(self.connection)
+
+    def execute(self, cursor, sql, args=()):
+        cursor.execute(sql, args)
+
+    def execute_many(self, cursor, sql, many):
+        cursor.execute_many(sql, many)
+
+    def reset(self):
+        # It is the same one, as the pool holds no more.
+        self.connection.close()
+        self.connection = self.engine.connect()
+        return "ROLLBACK, by the pool"
+
+
+class SQLAlchemyCursor:
+    """As much of a DB-API cursor as the steps ask for."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def execute(self, sql, args):
+        self._run(sql, {f"p{i}": value for i, value in enumerate(args)})
+
+    def execute_many(self, sql, many):
+        self._run(sql, [{f"p{i}": v for i, v in enumerate(args)} for args in many])
+
+    def _run(self, sql, parameters):
+        from sqlalchemy import text
+
+        names = iter(range(sql.count("?")))
+        named = "".join(f":p{next(names)}" if c == "?" else c for c in sql)
+        try:
+            self.result = self.connection.execute(text(named), parameters)
+        except Exception as error:
+            # In autobegin, an error leaves the transaction as it is.
+            raise error.orig if hasattr(error, "orig") else error from None
+        self.description = self.result.cursor and self.result.cursor.description
+        self.rowcount = self.result.rowcount
+        self.lastrowid = None if self.result.returns_rows else self.result.lastrowid
+
+    def fetchall(self):
+        return self.result.fetchall()
+
+    def nextset(self):
+        return None
+
+    def close(self):
+        if hasattr(self, "result"):
+            self.result.close()
+
+
 class MySQLClient(Driver):
+    package = "mysqlclient"
+
     def connect(self, password):
         import MySQLdb
 
@@ -97,23 +178,69 @@ class MySQLClient(Driver):
             charset="utf8mb4", ssl_mode="REQUIRED" if TLS else "DISABLED",
         )  # fmt: skip
 
+    def reset(self):
+        self.connection.change_user(USER, PASSWORD, DATABASE)
+        return "change_user()"
+
+
+class MariaDB(Driver):
+    package = "mariadb"
+
+    def connect(self, password):
+        import mariadb
+
+        self.fragile = PREPARED
+        mariadb._CONNECTION_POOLS.clear()
+        self.pool = mariadb.ConnectionPool(
+            pool_name="one", pool_size=1, host=HOST, port=PORT, user=USER,
+            password=password, database=DATABASE, client_flag=1 << 16,
+            ssl=TLS, ssl_verify_cert=False,
+        )  # fmt: skip
+        self.connection = self.pool.get_connection()
+
+    def cursor(self):
+        return self.connection.cursor(binary=PREPARED)
+
+    def execute(self, cursor, sql, args=()):
+        cursor.execute(sql, args or None)
+
+    def execute_many(self, cursor, sql, many):
+        cursor.executemany(sql, many)
+
+    def close(self):
+        self.connection.close()
+        self.pool.close()
+
+    def reset(self):
+        self.connection.close()
+        self.connection = self.pool.get_connection()
+        return "ConnectionPool(pool_reset_connection=True)"
+
 
 class Connector(Driver):
+    package = "mysql-connector-python"
     pure = False
 
     def connect(self, password):
-        import mysql.connector
+        from mysql.connector.pooling import MySQLConnectionPool
 
-        self.connection = mysql.connector.connect(
+        options = dict(
             host=HOST, port=PORT, user=USER, password=password, database=DATABASE,
             charset="utf8mb4", collation="utf8mb4_general_ci", use_pure=self.pure,
             ssl_disabled=not TLS, allow_local_infile=True,
         )  # fmt: skip
+        self.pool = MySQLConnectionPool(pool_name="one", pool_size=1, **options)
+        self.connection = self.pool.get_connection()
         self.multi = not PREPARED
         self.fragile = PREPARED
 
     def cursor(self):
         return self.connection.cursor(prepared=PREPARED)
+
+    def reset(self):
+        self.connection.close()
+        self.connection = self.pool.get_connection()
+        return "MySQLConnectionPool(pool_reset_session=True)"
 
 
 class PureConnector(Connector):
@@ -134,14 +261,21 @@ class Odbc(Driver):
         )
         self.fragile = True
 
+    def version(self):
+        return self.connection.getinfo(7)  # SQL_DRIVER_VER
+
     def execute(self, cursor, sql, args=()):
         cursor.execute(sql, *args)
+
+    def execute_many(self, cursor, sql, many):
+        cursor.executemany(sql, many)
 
 
 class Loop(Driver):
     """An asyncio driver, stepped."""
 
     def __init__(self):
+        self.package = DRIVER
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
 
@@ -153,8 +287,10 @@ class Loop(Driver):
 
     def connect(self, password):
         module = __import__(DRIVER)
-        connection = self.wait(
-            module.connect(
+        self.pool = self.wait(
+            module.create_pool(
+                minsize=1,
+                maxsize=1,
                 host=HOST,
                 port=PORT,
                 user=USER,
@@ -165,13 +301,31 @@ class Loop(Driver):
                 client_flag=1 << 16,  # CLIENT_MULTI_STATEMENTS
             )
         )
-        self.connection = StepByStep(connection, self)
+        self.connection = StepByStep(self.wait(self.pool.acquire()), self)
 
     def cursor(self):
         cursor = self.connection.real.cursor()
         if asyncio.iscoroutine(cursor):
             cursor = self.wait(cursor)
         return StepByStep(cursor, self)
+
+    def close(self):
+        self._release()
+        self.pool.close()
+        self.wait(self.pool.wait_closed())
+
+    def reset(self):
+        self._release()
+        self.connection = StepByStep(self.wait(self.pool.acquire()), self)
+        return "none, by the pool"
+
+    def _release(self):
+        async def release():
+            released = self.pool.release(self.connection.real)
+            if hasattr(released, "__await__"):
+                await released
+
+        self.wait(release())
 
 
 class StepByStep:
@@ -197,9 +351,11 @@ class StepByStep:
 
 DRIVERS = {
     "pymysql": PyMySQL,
+    "sqlalchemy": SQLAlchemy,
     "aiomysql": Loop,
     "asyncmy": Loop,
     "mysqlclient": MySQLClient,
+    "mariadb": MariaDB,
     "connector": Connector,
     "connector-pure": PureConnector,
     "odbc": Odbc,
@@ -216,11 +372,6 @@ def log_in(driver):
     except Exception as error:
         show("log in", **fault(error))
         sys.exit()
-    rows("version", driver, "SELECT VERSION(), USER(), CURRENT_USER(), DATABASE()")
-    # The cipher of the proxy's leg to the server is not that of the client's.
-    with attempt("tls", driver) as (cursor, seen):
-        driver.execute(cursor, "SHOW STATUS LIKE 'Ssl_cipher'")
-        seen["used"] = bool(cursor.fetchone()[1])
 
 
 @contextlib.contextmanager
@@ -242,7 +393,7 @@ def attempt(step, driver, **values):
         driver.reconnect()
 
 
-def rows(step, driver, sql, args=()):
+def rows(step, driver, sql, args):
     with attempt(step, driver) as (cursor, seen):
         driver.execute(cursor, sql, args)
         seen["columns"] = cursor.description
@@ -250,14 +401,22 @@ def rows(step, driver, sql, args=()):
         seen["count"] = cursor.rowcount
 
 
-def change(step, driver, sql, args=()):
+def digest(step, driver, sql, args):
+    with attempt(step, driver) as (cursor, seen):
+        driver.execute(cursor, sql, args)
+        found = [list(row) for row in cursor.fetchall()]
+        text = json.dumps(found, default=plain).encode()
+        seen |= {"rows": len(found), "digest": hashlib.sha256(text).hexdigest()}
+
+
+def change(step, driver, sql, args):
     with attempt(step, driver) as (cursor, seen):
         driver.execute(cursor, sql, args)
         seen["affected"] = cursor.rowcount
         seen["id"] = getattr(cursor, "lastrowid", None)
 
 
-def results(step, driver, sql):
+def call(step, driver, sql, args):
     with attempt(step, driver, results=[]) as (cursor, seen):
         driver.execute(cursor, sql)
         while True:
@@ -269,97 +428,83 @@ def results(step, driver, sql):
                 break
 
 
-CREATE = """\
-CREATE TABLE t (
-    id INT PRIMARY KEY AUTO_INCREMENT, s VARCHAR(200), n INT, d DECIMAL(10,3), f DOUBLE,
-    w DATETIME(6), b BLOB, j TEXT, big LONGTEXT, u BIGINT UNSIGNED, y YEAR, ti TIME,
-    UNIQUE (n)
-) CHARACTER SET utf8mb4"""
-INSERT = "INSERT INTO t (s, n, d, f, w, b, u) VALUES (?, ?, ?, ?, ?, ?, ?)"
-WHEN = datetime.datetime(2026, 2, 28, 23, 59, 58, 123456)
-VALUES = [
-    (TEXT, 1, decimal.Decimal("1234.500"), 1.25, WHEN, b"\x00\xff'\\", 2**63 - 1),
-    (None, None, None, None, None, None, None),
-    ("", 2, decimal.Decimal("-0.001"), -1e300, WHEN.replace(microsecond=0), b"", 0),
-]
-PROCEDURE = """\
-CREATE PROCEDURE p() BEGIN
-    SELECT 1; SELECT s FROM t ORDER BY id; UPDATE t SET s = 'p' WHERE n = 2;
-END"""
-DIGITS = "(SELECT 0 d" + "".join(f" UNION ALL SELECT {n}" for n in range(1, 8)) + ")"
-MANY_ROWS = f"""\
-SELECT a.d + 8*b.d + 64*c.d + 512*e.d AS n, REPEAT('row ', a.d)
-FROM {DIGITS} a, {DIGITS} b, {DIGITS} c, {DIGITS} e ORDER BY n"""
-ML = """\
-SELECT id, aws_comprehend_detect_sentiment(user_feedback, 'en') AS sentiment
-FROM feedback ORDER BY id"""
-
-
-def everything(driver):
-    change("create", driver, CREATE)
-    for values in VALUES:
-        change("insert", driver, INSERT, values)
-    many = "INSERT INTO t (n) VALUES (?), (?), (?)"
-    change("insert many", driver, many, (10, 11, 12))
-    rows("select", driver, "SELECT * FROM t ORDER BY id")
-    rows("select one", driver, "SELECT s, n FROM t WHERE n = ?", (1,))
-    rows("select none", driver, "SELECT s, n FROM t WHERE n = ?", (404,))
-    rows("select again", driver, "SELECT s, n FROM t WHERE n = ?", (2,))
-    rows("expressions", driver, "SELECT 1 AS one, 'a', NULL, 2.50, 3 > 0, ?", ("é",))
-    update = "UPDATE t SET s = ? WHERE n >= ?"
-    change("update", driver, update, ("changed", 10))
-    change("update the same", driver, update, ("changed", 10))
-    rows("warning", driver, "SELECT CAST('1x' AS SIGNED)")
-    rows("warnings", driver, "SHOW WARNINGS")
-    driver.connection.commit()
-
-    change("rolled back", driver, "DELETE FROM t")
-    driver.connection.rollback()
-    rows("rows after rollback", driver, "SELECT COUNT(*) FROM t")
-    change("committed", driver, "DELETE FROM t WHERE n = ?", (12,))
-    driver.connection.commit()
-    rows("rows after commit", driver, "SELECT COUNT(*) FROM t")
-
-    change("duplicate key", driver, "INSERT INTO t (n) VALUES (?)", (1,))
-    rows("no such table", driver, "SELECT * FROM nowhere")
-    rows("syntax error", driver, "SELEKT 'é'")
-    rows("error after rows", driver, "SELECT id, (SELECT id FROM t LIMIT 2) FROM t")
-    change("same id again", driver, "INSERT INTO t (id, n) VALUES (?, ?)", (1, 99))
-
-    change("procedure", driver, PROCEDURE)
-    results("call", driver, "CALL p()")
+def multi(step, driver, sql, args):
     if driver.multi:
-        multi = "SELECT 1; UPDATE t SET n = 77 WHERE n = 11; SELECT 'é'"
-        results("multi", driver, multi)
-        wrong = "SELECT 1; SELECT * FROM nowhere; SELECT 2"
-        results("multi with an error", driver, wrong)
-    rows("after multi", driver, "SELECT 'still here'")
+        call(step, driver, sql, args)
 
-    change("big insert", driver, "INSERT INTO t (n, big) VALUES (?, ?)", (1000, BIG))
-    with attempt("big select", driver) as (cursor, seen):
-        driver.execute(cursor, "SELECT n, big, 'after' FROM t WHERE n = 1000")
-        n, big, after = cursor.fetchone()
-        big = big.encode() if isinstance(big, str) else bytes(big)
-        seen |= {"n": n, "size": len(big), "after": after, "digest": digest(big)}
-    with attempt("many rows", driver) as (cursor, seen):
-        driver.execute(cursor, MANY_ROWS)
-        found = json.dumps([list(row) for row in cursor.fetchall()], default=plain)
-        seen |= {"count": cursor.rowcount, "digest": digest(found.encode())}
+
+def batch(step, driver, sql, args):
+    with attempt(step, driver) as (cursor, seen):
+        driver.execute_many(cursor, sql, [(f"batch {n}", n) for n in range(*args)])
+        seen["affected"] = cursor.rowcount
+
+
+def begin(step, driver, sql, args):
+    """DB-API's transactions begin by themselves; this ends the one before."""
     driver.connection.commit()
 
 
-def ml(driver):
-    rows("ml", driver, ML)
+def commit(step, driver, sql, args):
+    driver.connection.commit()
+
+
+def rollback(step, driver, sql, args):
+    driver.connection.rollback()
+
+
+def reset(step, driver, sql, args):
+    driver.connection.commit()
+    if how := driver.reset():
+        show("reset", how=how)
+
+
+KINDS = {
+    "rows": rows,
+    "digest": digest,
+    "change": change,
+    "text": change,
+    "call": call,
+    "multi": multi,
+    "batch": batch,
+    "begin": begin,
+    "commit": commit,
+    "rollback": rollback,
+    "reset": reset,
+}
+ARGUMENTS = {
+    "i": int,
+    "f": float,
+    "d": decimal.Decimal,
+    "s": str,
+    "t": datetime.datetime.fromisoformat,
+    "b": bytes.fromhex,
+    "null": lambda _: None,
+    "big": lambda _: BIG,
+}
+
+
+def steps():
+    """KIND, NAME, SQL and arguments of each step of the file."""
+    for paragraph in pathlib.Path(STEPS).read_text("utf-8").split("\n\n"):
+        lines = [line for line in paragraph.splitlines() if not line.startswith("#")]
+        if not lines:
+            continue
+        kind, _, name = lines[0].partition(" ")
+        words = [line[2:].partition(" ") for line in lines[1:] if line.startswith("> ")]
+        if kind == "batch":
+            args = [int(word) for word in (words[0][0], words[0][2])]
+        else:
+            args = [ARGUMENTS[word](value) for word, _, value in words]
+        sql = "\n".join(line for line in lines[1:] if not line.startswith("> "))
+        yield kind, name, sql, args
 
 
 def main():
     driver = DRIVERS[DRIVER]()
-    if STEPS == "ml":
-        driver.connect(PASSWORD)
-        ml(driver)
-    else:
-        log_in(driver)
-        everything(driver)
+    log_in(driver)
+    show("client", version=driver.version())
+    for kind, name, sql, args in steps():
+        KINDS[kind](name, driver, sql, args)
     driver.close()
     show("closed")
 
