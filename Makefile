@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: help venv demo check lint types test matrix fuzz docs clean
+.PHONY: help venv demo superset check lint types test matrix fuzz docs clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -20,6 +20,9 @@ venv: $(VENV)/.installed-dev ## a virtual environment with all that development 
 
 demo: $(VENV)/.installed ## the whole thing on this machine; ARGS=--once ends after the results
 	@$(BIN)/aurora-ml-proxy demo $(ARGS)
+
+superset: venv ## Apache Superset with a chart of sentiment; ARGS=--once ends after its checks
+	@$(BIN)/python examples/superset/run.py $(ARGS)
 
 check: lint types test ## what CI runs
 

@@ -95,7 +95,7 @@ MASKS = {
     r"conn(ection)?[=: ]\d+": "conn=...",
     r"(statement handler )\(\d+\)": r"\1(...)",
     # The cipher of the proxy's leg to the server is not that of the client's.
-    r"\b(TLS_[A-Z0-9_]+|(EC)?DHE-[A-Z0-9-]+)": "CIPHER",
+    r"(TLS_|ECDHE-|DHE-)[A-Z0-9_-]+": "CIPHER",
 }
 """What differs from one login to the next."""
 
@@ -153,7 +153,8 @@ def look(
         record_property("server", server.version)
         for line in map(json.loads, straight):
             if line["step"] == "client":
-                record_property("client", "".join(line["version"]))
+                version = re.search(r"\d+(\.\d+)+", str(line["version"]))
+                record_property("client", version and version[0])
         return straight, proxied
 
     return seen

@@ -24,6 +24,7 @@ PYTHON = CACHE / "python" / "bin" / "python"
 MYCLI = CACHE / "mycli" / "bin" / "mycli"
 INSTALL = "run scripts/get-clients.sh"
 
+GO_DRIVER = "golang-github-go-sql-driver-mysql-dev"
 TEXT_AND_PREPARED = ("text", "prepared")
 POOL = "pool and reset"
 
@@ -174,8 +175,11 @@ def _go() -> Client:
         program.parent.mkdir(exist_ok=True)
         # Debian's packages are sources in a GOPATH.
         there = {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode"}
+        package = ["dpkg-query", "-W", "-f", "${Version}", GO_DRIVER]
+        version = subprocess.run(package, capture_output=True, text=True).stdout
+        flags = ["-ldflags", f"-X main.version={version}"]
         built = subprocess.run(
-            ["go", "build", "-o", str(program), str(source)],
+            ["go", "build", *flags, "-o", str(program), str(source)],
             capture_output=True,
             text=True,
             env=os.environ | there | {"GOCACHE": str(CACHE / "go" / "cache")},

@@ -23,6 +23,9 @@ import (
 
 var background = context.Background()
 
+// Of Debian's package, told to the linker: the driver does not say its own.
+var version string
+
 type values map[string]interface{}
 
 type step struct {
@@ -333,6 +336,7 @@ func main() {
 		config.TLSConfig = "skip-verify"
 	}
 	mysql.SetLogger(silent{})
+	show("client", values{"version": version})
 	config.Passwd = password + "wrong"
 	if _, err := open(config.FormatDSN()); err != nil {
 		show("wrong password", fault(err))
