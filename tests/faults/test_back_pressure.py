@@ -80,7 +80,8 @@ def test_a_client_that_vanishes_in_mid_result(
     connection._execute_command(3, HUGE)
     steady(lambda: sent_bytes(mariadb10), for_s=0.5)
     connection._force_close()
-    assert until(lambda: sockets(running.pid) == before, timeout_s=2)
+    # Fewer, if a client of the test before was still on its way out.
+    assert until(lambda: sockets(running.pid) <= before)
     assert until(lambda: clients_of(mariadb10) == 0)
 
 
