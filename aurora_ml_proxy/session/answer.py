@@ -49,11 +49,8 @@ from aurora_ml_proxy.session.ports import Port
 from aurora_ml_proxy.session.prepared import Bound, PreparedStatements
 from aurora_ml_proxy.session.queries import Queries, QueryFailed
 from aurora_ml_proxy.session.several import SeveralAnswer
-from aurora_ml_proxy.session.statements import (
-    Cursor,
-    ServerStatements,
-    SplicedCursor,
-)
+from aurora_ml_proxy.session.statement_queries import Cursor, SplicedCursor
+from aurora_ml_proxy.session.statements import ServerStatements
 from aurora_ml_proxy.session.views import (
     DefinitionAnswer,
     ViewAnswer,

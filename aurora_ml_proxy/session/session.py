@@ -500,7 +500,7 @@ class Session:
         if statement_id == LAST_PREPARED:
             last = self._follower.last_prepared
             if last is None:
-                await self._statements.forget_last(inbox)
+                await self._statements.preparer.forget_last(inbox)
                 self._pass_on(piece)
                 return
             statement_id = last

@@ -9,20 +9,16 @@ answers in them or placeholders; a parameter stays a parameter, with the bytes t
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from aurora_ml_proxy.errors import (
     MalformedPacket,
     TextTooLong,
-    UnsupportedPrepare,
     UnsupportedStatement,
 )
-from aurora_ml_proxy.evaluate.evaluation import Evaluation
 from aurora_ml_proxy.plan.dialect import Dialect
 from aurora_ml_proxy.plan.plan import Described, Inline, Plan, Splice
 from aurora_ml_proxy.plan.prepared import (
-    PreparedText,
-    ViewedText,
     bound,
     plan_text,
     plan_viewed,
@@ -30,8 +26,6 @@ from aurora_ml_proxy.plan.prepared import (
 from aurora_ml_proxy.plan.views import Viewed
 from aurora_ml_proxy.protocol.binary import (
     LENGTH_BYTE,
-    integer_text,
-    read_binary_row,
     temporal_text,
 )
 from aurora_ml_proxy.protocol.executions import (
@@ -42,8 +36,6 @@ from aurora_ml_proxy.protocol.executions import (
     read_bulk,
     read_execution,
     read_statement_id,
-    write_bulk,
-    write_execution,
 )
 from aurora_ml_proxy.protocol.packets import (
     packet_count,
@@ -52,35 +44,34 @@ from aurora_ml_proxy.protocol.packets import (
 )
 from aurora_ml_proxy.protocol.preparations import Preparation, read_preparation
 from aurora_ml_proxy.protocol.results import (
-    ColumnDefinition,
     Layout,
     error_number,
-    is_error,
     read_column_definition,
 )
 from aurora_ml_proxy.protocol.vocabulary import (
     COM_STMT_BULK_EXECUTE,
-    INTEGER_TYPES,
     ColumnType,
     Commands,
 )
-from aurora_ml_proxy.session.context import Context, ask_context
+from aurora_ml_proxy.session.context import ask_context
 from aurora_ml_proxy.session.diagnostics import Outcome
 from aurora_ml_proxy.session.inbox import Inbox
 from aurora_ml_proxy.session.inline import may_be_missing
 from aurora_ml_proxy.session.ports import Port
+from aurora_ml_proxy.session.preparing import Preparer, columns_of
 from aurora_ml_proxy.session.queries import Queries, QueryFailed, next_payload
+from aurora_ml_proxy.session.statement_queries import (
+    Cursor,
+    Statement,
+    StatementQueries,
+)
 from aurora_ml_proxy.session.waiting import MAX_PLANNED_BYTES, planned
 from aurora_ml_proxy.splice.passed import describe_as
-from aurora_ml_proxy.splice.prepared_columns import Definitions, Prepared
-from aurora_ml_proxy.splice.rows import SplicedResult, renumber_expression
+from aurora_ml_proxy.splice.prepared_columns import Definitions
+from aurora_ml_proxy.splice.rows import renumber_expression
 
 LAST_PREPARED = 0xFFFFFFFF
 """MariaDB's id of the statement that was prepared last."""
-
-MAX_OURS = 3
-"""Statements of ours that stay prepared for one of the client's: what reads its texts,
-and what was executed last."""
 
 MAX_LONG_DATA_BYTES = 64 << 20
 """Of COM_STMT_SEND_LONG_DATA, which is held until the statement is executed; MySQL's
@@ -89,59 +80,9 @@ default max_allowed_packet, which is the server's own limit for it."""
 MAX_NOTED_BYTES = 16 << 10
 """Texts of prepared statements that are kept, to know which view one has read."""
 
-_LONG_DATA_CHUNK = 1 << 20
-"""Under every max_allowed_packet that a server runs with."""
-
 _ER_PARSE_ERROR = 1064
 
 _VAR_STRING = bytes((ColumnType.VAR_STRING, 0))
-
-_COM_STMT_PREPARE = bytes((Commands.COM_STMT_PREPARE,))
-
-
-@dataclass(frozen=True, slots=True)
-class _Ours:
-    """A statement that the upstream has prepared for us."""
-
-    id: int
-    definitions: Definitions
-    has_columns: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A cursor that an EXECUTE has left open, of a statement of ours."""
-
-    statement_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class SplicedCursor(Cursor):
-    """One whose rows are spliced."""
-
-    result: SplicedResult
-    """Of the EXECUTE."""
-    evaluation: Evaluation
-
-
-@dataclass(slots=True)
-class _Statement:
-    """One of the client's."""
-
-    id: int
-    """The shadow's."""
-    text: PreparedText | ViewedText
-    context: Context | None
-    """None when nothing of it is prepared later."""
-    ours: dict[tuple[bytes, bool], _Ours] = field(default_factory=dict)
-    """By their texts, the one used last at the end. One that has had a cursor goes by
-    itself: MySQL 9.7 executes it without one by sending an OK in place of rows."""
-    told: Definitions = field(default_factory=Definitions)
-    last: tuple[Parameter, ...] = ()
-    """The parameters and attributes of the last execution, for their types."""
-    long_data: dict[int, bytearray] = field(default_factory=dict)
-    long_data_bytes: int = 0
-    cursor: Cursor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +90,7 @@ class Executed:
     """What to carry out for an EXECUTE."""
 
     plan: Plan | Viewed
-    queries: "StatementQueries"
+    queries: StatementQueries
     found_rows: int | None
     """FOUND_ROWS() before the statement, where a question was asked."""
 
@@ -169,12 +110,13 @@ class ServerStatements:
         """The ids on which the client's commands are not the upstream's to answer."""
         self.last_prepared: int | None = None
         """The id that the last `prepare` has given the client."""
+        self.preparer = Preparer(upstream, layout)
         self._queries = queries
         self._upstream = upstream
         self._client = client
         self._layout = layout
         self._dialect = dialect
-        self._known: dict[int, _Statement] = {}
+        self._known: dict[int, Statement] = {}
         self._pending: deque[bytes] = deque()
         """Statements that are being prepared and are not looked into."""
         self._noted: dict[int, bytes] = {}
@@ -229,7 +171,9 @@ class ServerStatements:
         try:
             if isinstance(text.plan, Splice):
                 statement, _ = bound(text.plan.statement)
-                ours[statement, False] = await self.prepare_ours(statement, inbox)
+                ours[statement, False] = await self.preparer.prepare_ours(
+                    statement, inbox
+                )
             else:
                 asked = await ask_context(self._queries, inbox)
                 if asked is None:
@@ -239,7 +183,7 @@ class ServerStatements:
             packets = await self._prepare_shadow(text.shadows, inbox)
         except QueryFailed as failure:
             for statement_of_ours in ours.values():
-                self._close(statement_of_ours.id)
+                self.preparer.close(statement_of_ours.id)
             if error_number(failure.packet) == _ER_PARSE_ERROR:
                 return None  # its message quotes the user's own text
             error = failure.packet
@@ -249,9 +193,9 @@ class ServerStatements:
             return Outcome()
         shadow = read_preparation(packets[0], self._layout)
         packets = self._described(packets, shadow, text.plan)
-        told = Definitions(packets[_columns(packets, shadow, self._layout)])
-        self._known[shadow.statement_id] = _Statement(
-            shadow.statement_id, text, context, ours, told
+        told = Definitions(packets[columns_of(packets, shadow, self._layout)])
+        self._known[shadow.statement_id] = Statement(
+            shadow.statement_id, text, context, ours, told=told
         )
         self.watched.add(shadow.statement_id)
         self.last_prepared = shadow.statement_id
@@ -263,16 +207,6 @@ class ServerStatements:
         with suppress(QueryFailed):  # the PREPARE will tell
             await self._queries.restore_found_rows(found_rows, inbox)
 
-    async def forget_last(self, inbox: Inbox) -> None:
-        """Let the server forget which statement was prepared last: to the client none is.
-
-        Behind a PREPARE that has failed MariaDB's id -1 means no statement; an empty one
-        fails in every session.
-        Raises: UpstreamLost.
-        """
-        self._upstream.write(write_packet(_COM_STMT_PREPARE, 0))
-        await next_payload(inbox)
-
     async def _prepare_shadow(
         self, shadows: Iterable[bytes], inbox: Inbox
     ) -> list[bytes]:
@@ -283,42 +217,13 @@ class ServerStatements:
         failure = None
         for shadow in shadows:
             try:
-                return await self._prepare(shadow, inbox)
+                return await self.preparer.prepare(shadow, inbox)
             except QueryFailed as failed:
                 failure = failed
                 if not may_be_missing(failed.packet):
                     break
         assert failure is not None
         raise failure
-
-    async def _prepare(self, sql: bytes, inbox: Inbox) -> list[bytes]:
-        """The packets of the response to a PREPARE. Raises: QueryFailed."""
-        self._upstream.write(write_packet(_COM_STMT_PREPARE + sql, 0))
-        first = await next_payload(inbox)
-        if is_error(first):
-            raise QueryFailed(first)
-        head = read_preparation(first, self._layout)
-        packets = [first]
-        for count in (head.parameters, head.columns):
-            follow = count if head.has_definitions else 0
-            follow += bool(count and self._layout.sends_eof)
-            for _ in range(follow):
-                packets.append(await next_payload(inbox))
-        return packets
-
-    async def prepare_ours(self, sql: bytes, inbox: Inbox) -> _Ours:
-        """Prepare a statement of ours. Raises: QueryFailed, UnsupportedPrepare."""
-        packets = await self._prepare(sql, inbox)
-        head = read_preparation(packets[0], self._layout)
-        if head.columns and not head.has_definitions:
-            self._close(head.statement_id)
-            raise UnsupportedPrepare(
-                "a prepared statement with an ML function needs its column definitions: "
-                "set resultset_metadata to FULL"
-            )
-        columns = packets[_columns(packets, head, self._layout)]
-        has_columns = bool(head.columns)
-        return _Ours(head.statement_id, Definitions(columns), has_columns)
 
     def _described(
         self, packets: list[bytes], head: Preparation, plan: Plan
@@ -327,7 +232,7 @@ class ServerStatements:
         described = _described(plan)
         if not head.has_definitions or not described:
             return packets
-        place = _columns(packets, head, self._layout)
+        place = columns_of(packets, head, self._layout)
         for index, payload in enumerate(packets[place]):
             definition = read_column_definition(payload, self._layout)
             for each in described:
@@ -341,10 +246,6 @@ class ServerStatements:
             packets.append(write_packet(payload, seq))
             seq += packet_count(len(payload))
         self._client.write(b"".join(packets))
-
-    def _close(self, statement_id: int) -> None:
-        command = bytes((Commands.COM_STMT_CLOSE,)) + statement_id.to_bytes(4, "little")
-        self._upstream.write(write_packet(command, 0))
 
     async def prepare_viewed(
         self, sql: bytes, dialect: Dialect, seq: int, inbox: Inbox
@@ -360,12 +261,12 @@ class ServerStatements:
         if text is None:
             return None
         try:
-            packets = await self._prepare(sql, inbox)
+            packets = await self.preparer.prepare(sql, inbox)
         except QueryFailed as failure:
             self._client.write(write_packet(failure.packet, seq))
             return Outcome()
         head = read_preparation(packets[0], self._layout)
-        self._known[head.statement_id] = _Statement(head.statement_id, text, None)
+        self._known[head.statement_id] = Statement(head.statement_id, text, None)
         self.watched.add(head.statement_id)
         self.last_prepared = head.statement_id
         self._give(packets, seq)
@@ -397,7 +298,7 @@ class ServerStatements:
         text = await planned(plan_viewed, sql, dialect)
         if text is None:
             return None
-        self._known[statement_id] = _Statement(statement_id, text, None)
+        self._known[statement_id] = Statement(statement_id, text, None)
         self.watched.add(statement_id)
         return sql
 
@@ -409,7 +310,7 @@ class ServerStatements:
         self.watched.discard(statement_id)
         if statement is not None:
             for ours in statement.ours.values():
-                self._close(ours.id)
+                self.preparer.close(ours.id)
 
     def add_long_data(self, payload: bytes) -> None:
         """COM_STMT_SEND_LONG_DATA: kept until the statement is executed."""
@@ -483,7 +384,7 @@ class ServerStatements:
             )
         return Executed(statement.text.plan, queries, asked.found_rows)
 
-    def _single(self, statement: _Statement, execution: Execution) -> "StatementQueries":
+    def _single(self, statement: Statement, execution: Execution) -> StatementQueries:
         statement.last = execution.parameters + execution.attributes
         long_data = dict(statement.long_data)
         is_too_long = statement.long_data_bytes > MAX_LONG_DATA_BYTES
@@ -500,11 +401,9 @@ class ServerStatements:
                 f"{statement.text.function}: the parameters that were sent as long data "
                 f"have more than {MAX_LONG_DATA_BYTES:,} bytes together"
             )
-        return StatementQueries(
-            self, statement, self._upstream, self._layout, (execution,), long_data
-        )
+        return self._queries_of(statement, (execution,), long_data)
 
-    def _bulk(self, statement: _Statement, bulk: BulkExecution) -> "StatementQueries":
+    def _bulk(self, statement: Statement, bulk: BulkExecution) -> StatementQueries:
         if isinstance(statement.text.plan, Splice):
             raise MalformedPacket("a SELECT cannot be executed in bulk")
         statement.last = tuple(Parameter(kind, None) for kind in bulk.types)
@@ -519,17 +418,20 @@ class ServerStatements:
             )
             for row in bulk.rows
         )
+        return self._queries_of(statement, tuple(rows), {}, bulk)
+
+    def _queries_of(
+        self,
+        statement: Statement,
+        executions: tuple[Execution, ...],
+        long_data: dict[int, bytearray],
+        bulk: BulkExecution | None = None,
+    ) -> StatementQueries:
         return StatementQueries(
-            self, statement, self._upstream, self._layout, tuple(rows), {}, bulk
+            *(self.preparer, statement, self._upstream, self._layout),
+            self._dialect.is_mariadb,
+            *(executions, long_data, bulk),
         )
-
-
-def _columns(packets: list[bytes], head: Preparation, layout: Layout) -> slice:
-    """Where the column definitions are in a response to PREPARE."""
-    if not head.columns or not head.has_definitions:
-        return slice(0, 0)
-    end = len(packets) - layout.sends_eof
-    return slice(end - head.columns, end)
 
 
 def _with_texts(execution: Execution, which: frozenset[int]) -> Execution:
@@ -554,7 +456,7 @@ def _as_text(parameter: Parameter) -> Parameter:
     return replace(parameter, type=_VAR_STRING, value=write_lenenc_bytes(text))
 
 
-def _clear_long_data(statement: _Statement) -> None:
+def _clear_long_data(statement: Statement) -> None:
     statement.long_data = {}
     statement.long_data_bytes = 0
 
@@ -563,139 +465,3 @@ def _described(plan: Plan) -> tuple[Described, ...]:
     if isinstance(plan, Splice):
         return tuple(Described(c.column, c.function.result) for c in plan.calls)
     return plan.described
-
-
-class StatementQueries(Queries):
-    """The queries of one EXECUTE: what has parameters is prepared and executed."""
-
-    def __init__(
-        self,
-        statements: ServerStatements,
-        statement: _Statement,
-        upstream: Port,
-        layout: Layout,
-        executions: tuple[Execution, ...],
-        long_data: dict[int, bytearray],
-        bulk: BulkExecution | None = None,
-    ) -> None:
-        super().__init__(upstream, layout)
-        self._statements = statements
-        self._statement = statement
-        self._executions = executions
-        self._long_data = long_data
-        self._bulk = bulk
-        self._columns: list[tuple[int, int]] | None = None
-        """Of the rows that come: type and flags; None when they are text."""
-        self._sent: _Ours | None = None
-
-    def times(self, sql: bytes) -> int:
-        """See `Queries`."""
-        return len(self._executions) if bound(sql)[1] else 1
-
-    @property
-    def may_leave_half(self) -> bool:
-        """See `Queries`."""
-        return self._bulk is not None
-
-    async def prepare_once(self, sql: bytes, inbox: Inbox) -> bytes | None:
-        """See `Queries`; the upstream has prepared a shadow already."""
-        return None
-
-    async def ask(
-        self, sql: bytes, inbox: Inbox, execution: int = 0
-    ) -> list[ColumnDefinition]:
-        """See `Queries`."""
-        text, order = bound(sql)
-        if not order:
-            self._columns = None
-            return await super().ask(sql, inbox)
-        ours = await self._prepared(text, inbox)
-        self._execute(ours.id, self._executions[execution].without_extras(), order)
-        definitions = await self.read_definitions(inbox) or [
-            read_column_definition(payload, self._layout)
-            for payload in ours.definitions.last
-        ]
-        self._columns = [(each.type, each.flags) for each in definitions]
-        return definitions
-
-    async def begin(self, sql: bytes, inbox: Inbox) -> None:
-        """See `Queries`."""
-        text, order = bound(sql)
-        if not order:
-            await super().begin(sql, inbox)
-            return
-        ours = await self._prepared(text, inbox)
-        self._execute(ours.id, self._executions[0].without_extras(), order)
-
-    def read_row(self, payload: bytes) -> list[bytes | None]:
-        """See `Queries`."""
-        if self._columns is None:
-            return super().read_row(payload)
-        values = read_binary_row(payload, [kind for kind, _ in self._columns])
-        return [
-            integer_text(value, flags) if value and kind in INTEGER_TYPES else value
-            for value, (kind, flags) in zip(values, self._columns, strict=True)
-        ]
-
-    async def run(self, sql: bytes, front: bytes, inbox: Inbox) -> Prepared | None:
-        """See `Queries`."""
-        text, order = bound(sql)
-        if isinstance(self._statement.text.plan, Viewed):
-            # What its names mean was settled when the client prepared it.
-            self._execute(self._statement.id, self._executions[0], order)
-            return None
-        has_cursor = self._executions[0].asks_for_cursor
-        ours = self._sent = await self._prepared(text, inbox, has_cursor=has_cursor)
-        if self._bulk is None:
-            self._execute(ours.id, self._executions[0], order)
-        else:
-            bulk = BulkExecution(
-                self._bulk.flags,
-                tuple(self._bulk.types[index] for index in order),
-                tuple(tuple(row[index] for index in order) for row in self._bulk.rows),
-            )
-            self._upstream.write(write_packet(write_bulk(ours.id, bulk), 0))
-        return Prepared(ours.definitions, self._statement.told, ours.has_columns)
-
-    def leave_cursor(
-        self,
-        result: SplicedResult | None = None,
-        evaluation: Evaluation | None = None,
-    ) -> None:
-        """See `Queries`."""
-        if self._sent is None:
-            return  # it is of the client's own statement
-        cursor = Cursor(self._sent.id)
-        if result is not None and evaluation is not None:
-            cursor = SplicedCursor(self._sent.id, result, evaluation)
-        self._statement.cursor = cursor
-
-    def _execute(self, statement_id: int, execution: Execution, order: list[int]) -> None:
-        for position, index in enumerate(order):
-            data = self._long_data.get(index)
-            if data is None:
-                continue
-            for start in range(0, len(data) or 1, _LONG_DATA_CHUNK):
-                chunk = bytes(data[start : start + _LONG_DATA_CHUNK])
-                head = bytes((Commands.COM_STMT_SEND_LONG_DATA,))
-                head += statement_id.to_bytes(4, "little")
-                head += position.to_bytes(2, "little")
-                self._upstream.write(write_packet(head + chunk, 0))
-        made = replace(
-            execution, parameters=tuple(execution.parameters[index] for index in order)
-        )
-        payload = write_execution(statement_id, made, self._layout.capabilities)
-        self._upstream.write(write_packet(payload, 0))
-
-    async def _prepared(
-        self, text: bytes, inbox: Inbox, *, has_cursor: bool = False
-    ) -> _Ours:
-        known = self._statement.ours
-        ours = known.pop((text, has_cursor), None)
-        if ours is None:
-            while len(known) >= MAX_OURS:
-                oldest = next(iter(known))
-                self._statements._close(known.pop(oldest).id)
-            ours = await self._statements.prepare_ours(text, inbox)
-        known[text, has_cursor] = ours
-        return ours

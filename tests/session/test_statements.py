@@ -129,6 +129,21 @@ async def test_too_much_sent_ahead_is_one_clear_error(monkeypatch):
     assert stage.taken_from_upstream() != b""
 
 
+async def test_a_statement_without_a_cursor_once_it_had_one_is_an_error_on_mysql_only():
+    for version in ("9.7.0", "11.8.2-MariaDB"):
+        stage = Stage(server_version=version)
+        await prepare_spliced(stage)
+        for step, flags in enumerate((0, 1, 1, 0)):
+            await stage.client_sends(execute(9, flags=flags))
+            sent = stage.taken_from_upstream()
+            is_refused = version == "9.7.0" and step == 3
+            assert (sent == b"") is is_refused
+            assert (b"once it had one" in stage.taken_from_client()) is (is_refused)
+            if not is_refused:
+                await stage.upstream_sends(frame(error(1317, b"x"), 1))
+                stage.taken_from_client()
+
+
 async def test_closing_a_statement_closes_ours():
     stage = Stage()
     await prepare_spliced(stage)
