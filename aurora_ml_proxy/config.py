@@ -49,6 +49,9 @@ class Listen(_Section):
     """PEM file of the certificate chain; without it one is made and signed at start."""
     tls_key: Path | None = Field(default=None, examples=["/etc/aurora-ml-proxy/key.pem"])
     """PEM file of the certificate's key."""
+    compression: Literal["as_upstream", "off"] = "as_upstream"
+    """as_upstream: clients may compress their leg, with zlib or zstd, where the upstream
+    would let them. off: none may. The upstream's leg is never compressed."""
     max_connections: int = Field(default=2000, ge=1)
     """Clients at one time; one more is told "Too many connections"."""
     login_timeout_s: float = Field(default=10.0, gt=0)

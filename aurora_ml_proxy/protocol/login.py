@@ -17,6 +17,8 @@ from aurora_ml_proxy.protocol.vocabulary import (
     CLIENT_MYSQL,
     CLIENT_PROTOCOL_41,
     CLIENT_SSL,
+    CLIENT_ZSTD_COMPRESSION_ALGORITHM,
+    COMPRESSION_CAPABILITIES,
     MASKED_CAPABILITIES,
     PASSED_MARIADB_CAPABILITIES,
     Capabilities,
@@ -25,6 +27,11 @@ from aurora_ml_proxy.protocol.vocabulary import (
 
 SSL_REQUEST_BYTES = 32
 """An SSLRequest is the first 32 bytes of the HandshakeResponse."""
+
+_NONE = Capabilities(0)
+
+DEFAULT_ZSTD_LEVEL = 3
+"""The level where a client does not name one, as clients' libraries have it."""
 
 NONCE_BYTES = 20
 """Bytes of a scramble that the password plugins of MySQL use."""
@@ -76,12 +83,18 @@ def read_greeting(payload: bytes) -> Greeting:
     )
 
 
-def offer(greeting: Greeting, *, tls: bool) -> tuple[Capabilities, MariaDBCapabilities]:
+def offer(
+    greeting: Greeting, *, tls: bool, compression: Capabilities = _NONE
+) -> tuple[Capabilities, MariaDBCapabilities]:
     """The capabilities that the client is offered: never one that the upstream lacks.
 
     TLS is the exception, for the client's TLS ends at the proxy.
+
+    Args:
+        compression: those of compression that may be offered.
     """
-    bits = greeting.capabilities & ~MASKED_CAPABILITIES & ~CLIENT_SSL
+    masked = MASKED_CAPABILITIES | CLIENT_SSL | COMPRESSION_CAPABILITIES & ~compression
+    bits = greeting.capabilities & ~masked
     if tls:
         bits |= CLIENT_SSL
     return bits, greeting.mariadb_capabilities & PASSED_MARIADB_CAPABILITIES
@@ -121,6 +134,9 @@ class HandshakeResponse:
     """Where the password plugin's answer starts and ends, its length included."""
     plugin: str | None
     plugin_at: tuple[int, int]
+    zstd_level: int
+    fields_end: int
+    """Where the fields end that go to the upstream; a zstd level stands behind them."""
 
 
 def read_capabilities(payload: bytes) -> Capabilities:
@@ -175,8 +191,11 @@ def read_handshake_response(
         if bits & Capabilities.CLIENT_PLUGIN_AUTH:
             name, stop = read_null_terminated(payload, pos)
             plugin, plugin_at = name.decode("latin-1"), (pos, stop)
+            pos = stop
     except (MalformedPacket, IndexError):
         auth_response = (start, max(start, min(pos, len(payload))))
+        pos = len(payload)
+    zstd_level, fields_end = _read_tail(payload, pos, bits, offered)
     return HandshakeResponse(
         bits,
         extended,
@@ -184,22 +203,43 @@ def read_handshake_response(
         auth_response,
         plugin,
         plugin_at,
+        zstd_level,
+        fields_end,
     )
+
+
+def _read_tail(
+    payload: bytes, pos: int, bits: Capabilities, offered: Capabilities
+) -> tuple[int, int]:
+    """The zstd level behind the attributes of a login, and where those end."""
+    if not offered & CLIENT_ZSTD_COMPRESSION_ALGORITHM:
+        return DEFAULT_ZSTD_LEVEL, len(payload)
+    if bits & Capabilities.CLIENT_CONNECT_ATTRS:
+        try:
+            _, pos = read_lenenc_bytes(payload, pos)
+        except MalformedPacket:
+            return DEFAULT_ZSTD_LEVEL, len(payload)
+    # libmysql writes one byte where it uses zstd, libmariadb four where it is offered.
+    level = payload[pos] if pos < len(payload) else DEFAULT_ZSTD_LEVEL
+    return level, pos
 
 
 def edit_handshake_response(
     payload: bytes, response: HandshakeResponse, *, tls: bool
 ) -> bytes:
     """The client's login with the capability bits of the upstream's leg."""
-    bits = response.capabilities & ~CLIENT_SSL
+    bits = response.capabilities & ~CLIENT_SSL & ~COMPRESSION_CAPABILITIES
     if tls:
         bits |= CLIENT_SSL
     extended = payload[28:32]
     if not bits & CLIENT_MYSQL:
         extended = int(response.mariadb_capabilities).to_bytes(4, "little")
-    # MySQL's clients name a zstd level in a last byte that only ZSTD gives a meaning;
-    # it stays: servers ignore what stands behind the fields they know.
-    return int(bits).to_bytes(4, "little") + payload[4:28] + extended + payload[32:]
+    return (
+        int(bits).to_bytes(4, "little")
+        + payload[4:28]
+        + extended
+        + payload[32 : response.fields_end]
+    )
 
 
 def ask_for_a_switch(payload: bytes, response: HandshakeResponse) -> bytes:

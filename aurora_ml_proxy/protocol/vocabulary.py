@@ -9,6 +9,7 @@ from mysql_mimic.charset import Collation
 from mysql_mimic.types import Capabilities, ColumnType, Commands, ServerStatus
 
 __all__ = [
+    "CLIENT_COMPRESS",
     "CLIENT_DEPRECATE_EOF",
     "CLIENT_MULTI_FACTOR_AUTHENTICATION",
     "CLIENT_MULTI_STATEMENTS",
@@ -18,6 +19,7 @@ __all__ = [
     "CLIENT_QUERY_ATTRIBUTES",
     "CLIENT_SESSION_TRACK",
     "CLIENT_SSL",
+    "CLIENT_ZSTD_COMPRESSION_ALGORITHM",
     "COMPRESSION_CAPABILITIES",
     "COM_STMT_BULK_EXECUTE",
     "MASKED_CAPABILITIES",
@@ -40,6 +42,7 @@ COM_STMT_BULK_EXECUTE = 0xFA
 CLIENT_MYSQL = Capabilities.CLIENT_LONG_PASSWORD
 """MariaDB's name of bit 0: when both peers clear it, MariaDB's own bits count."""
 
+CLIENT_COMPRESS = Capabilities.CLIENT_COMPRESS
 CLIENT_DEPRECATE_EOF = Capabilities.CLIENT_DEPRECATE_EOF
 CLIENT_MULTI_STATEMENTS = Capabilities.CLIENT_MULTI_STATEMENTS
 CLIENT_MULTI_FACTOR_AUTHENTICATION = Capabilities.MULTI_FACTOR_AUTHENTICATION
@@ -48,14 +51,13 @@ CLIENT_PROTOCOL_41 = Capabilities.CLIENT_PROTOCOL_41
 CLIENT_QUERY_ATTRIBUTES = Capabilities.CLIENT_QUERY_ATTRIBUTES
 CLIENT_SESSION_TRACK = Capabilities.CLIENT_SESSION_TRACK
 CLIENT_SSL = Capabilities.CLIENT_SSL
+CLIENT_ZSTD_COMPRESSION_ALGORITHM = Capabilities.CLIENT_ZSTD_COMPRESSION_ALGORITHM
 
-COMPRESSION_CAPABILITIES = (
-    Capabilities.CLIENT_COMPRESS | Capabilities.CLIENT_ZSTD_COMPRESSION_ALGORITHM
-)
+COMPRESSION_CAPABILITIES = CLIENT_COMPRESS | CLIENT_ZSTD_COMPRESSION_ALGORITHM
+"""Of the client's leg only: the relay reads packet headers, which compression hides."""
 
-MASKED_CAPABILITIES = COMPRESSION_CAPABILITIES | Capabilities.CLIENT_CAPABILITY_EXTENSION
-"""What the greeting loses on its way: the relay reads packet headers, which compression
-hides, and an extension is by its nature unknown."""
+MASKED_CAPABILITIES = Capabilities.CLIENT_CAPABILITY_EXTENSION
+"""What the greeting loses on its way: an extension is by its nature unknown."""
 
 
 class MariaDBCapabilities(IntFlag):

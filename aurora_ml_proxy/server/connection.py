@@ -9,10 +9,13 @@ from collections.abc import Callable
 from aurora_ml_proxy import metrics
 from aurora_ml_proxy.config import Upstream
 from aurora_ml_proxy.errors import HandshakeTimeout, ProxyError, UpstreamUnavailable
+from aurora_ml_proxy.protocol.compression import Compression
 from aurora_ml_proxy.protocol.packets import write_packet
 from aurora_ml_proxy.protocol.results import write_error
+from aurora_ml_proxy.server.compressed import CompressedLink
 from aurora_ml_proxy.server.dial import dial, name_of
 from aurora_ml_proxy.server.legs import ClientLeg, UpstreamLeg
+from aurora_ml_proxy.server.links import Link
 from aurora_ml_proxy.server.service import Service
 from aurora_ml_proxy.session.conversation import (
     ClientClosed,
@@ -55,10 +58,11 @@ class Connection:
         login_ = await self._log_in_and_relay()
         if login_ is not None:
             log.info(
-                "connection id=%d user=%r tls=%s seconds=%.3f",
+                "connection id=%d user=%r tls=%s compression=%s seconds=%.3f",
                 login_.greeting.connection_id,
                 login_.user,
                 login_.legs.client_tls,
+                login_.compression.algorithm.value if login_.compression else "none",
                 time.monotonic() - started,
             )
 
@@ -133,7 +137,11 @@ class Connection:
     async def _relay(
         self, login_: Login, client: ClientLeg, upstream: UpstreamLeg
     ) -> None:
-        client_link = await client.attach()
+        client_link: Link | CompressedLink
+        client_link = bare_link = await client.attach()
+        if login_.compression is not None:
+            # The upstream's OK was the last that went as it is.
+            client_link = CompressedLink(bare_link, Compression(login_.compression))
         upstream_link = await upstream.attach()
         session = Session(
             client_link,

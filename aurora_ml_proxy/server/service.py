@@ -98,7 +98,10 @@ def new_service(
         upstream_tls=upstream_tls,
         upstream_hostname=settings.upstream.host if upstream_tls.check_hostname else "",
         login_policy=login_policy(
-            settings.upstream, client_tls=client_tls is not None, key=key
+            settings.listen,
+            settings.upstream,
+            client_tls=client_tls is not None,
+            key=key,
         ),
         context=Context(
             engine=Engine(new_backend(settings), sentiment.concurrency, cache),

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aurora_ml_proxy.config import Upstream
+from aurora_ml_proxy.config import Listen, Upstream
 from aurora_ml_proxy.errors import (
     InsecureTransport,
     MalformedPacket,
@@ -17,6 +17,7 @@ from aurora_ml_proxy.errors import (
     UpstreamTlsFailed,
     UpstreamUnavailable,
 )
+from aurora_ml_proxy.protocol.compression import AVAILABLE, Agreed, agree
 from aurora_ml_proxy.protocol.login import (
     Greeting,
     ask_for_a_switch,
@@ -57,6 +58,8 @@ from aurora_ml_proxy.session.conversation import (
 MAX_LOGIN_PACKET_BYTES = 1 << 20
 """Bytes of a packet of a login: TiProxy's limit."""
 
+_NONE = Capabilities(0)
+
 CACHING_SHA2 = "caching_sha2_password"
 SHA256 = "sha256_password"
 _CLEAR_TEXT = frozenset(
@@ -81,6 +84,8 @@ class LoginPolicy:
     """For passwords that a client without TLS sends to an upstream with TLS."""
     upstream_is_socket: bool = False
     """Whether the upstream is reached over a unix socket."""
+    compression: Capabilities = _NONE
+    """The compression that clients may be offered, where the upstream offers it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,8 @@ class Login:
     legs: Legs
     status: int
     """The server status of the upstream's OK."""
+    compression: Agreed | None = None
+    """How the client's leg is compressed from here on; the upstream's is not."""
 
 
 class LoginRefused(Exception):
@@ -142,7 +149,9 @@ def login(policy: LoginPolicy, *, client_is_socket: bool = False) -> Conversatio
     except MalformedPacket as error:
         raise _no_sense(error) from None
     offers_tls = _offers_tls(policy, greeting)
-    offered, offered_mariadb = offer(greeting, tls=offers_tls)
+    offered, offered_mariadb = offer(
+        greeting, tls=offers_tls, compression=policy.compression
+    )
     yield SendToClient(edit_greeting(payload, greeting, offered, offered_mariadb))
     try:
         response_payload = yield ReadFromClient()
@@ -155,13 +164,13 @@ def login(policy: LoginPolicy, *, client_is_socket: bool = False) -> Conversatio
             yield StartClientTls()
             response_payload = yield ReadFromClient()
         response = read_handshake_response(response_payload, offered, offered_mariadb)
-        _refuse_compression(response_payload)
+        _refuse_compression(response_payload, offered)
         legs = Legs(
             client_tls=client_tls,
             upstream_tls=_wants_upstream_tls(policy, greeting, client_tls),
             nonce=greeting.nonce,
             plugin=response.plugin or greeting.plugin,
-            capabilities=response.capabilities & ~CLIENT_SSL,
+            capabilities=response.capabilities & ~CLIENT_SSL & ~COMPRESSION_CAPABILITIES,
             client_is_socket=client_is_socket,
             upstream_is_socket=policy.upstream_is_socket,
         )
@@ -180,11 +189,18 @@ def login(policy: LoginPolicy, *, client_is_socket: bool = False) -> Conversatio
     if is_error(answer):
         raise LoginRefused
     layout = Layout(legs.capabilities, response.mariadb_capabilities)
-    return Login(greeting, layout, response.user, legs, read_ok_status(answer))
+    return Login(
+        greeting,
+        layout,
+        response.user,
+        legs,
+        read_ok_status(answer),
+        agree(response.capabilities, response.zstd_level),
+    )
 
 
-def _refuse_compression(response: bytes) -> None:
-    """Refuse a client that sets a bit of compression, which is never offered.
+def _refuse_compression(response: bytes, offered: Capabilities) -> None:
+    """Refuse a client that sets a bit of compression that it was not offered.
 
     A server's bits and the client's together decide; but libmysql, libmariadb, mysql2
     and MariaDB's Node.js connector clear what is not offered before they answer. Who sets
@@ -192,9 +208,9 @@ def _refuse_compression(response: bytes) -> None:
     for an answer to what no server can read. MySQL Router refuses it, too.
     Raises: UnsupportedClient.
     """
-    if read_capabilities(response) & COMPRESSION_CAPABILITIES:
+    if read_capabilities(response) & COMPRESSION_CAPABILITIES & ~offered:
         raise UnsupportedClient(
-            "The client insists on compression, which the proxy does not offer; "
+            "The client insists on a compression that was not offered; "
             "turn it off at the client"
         )
 
@@ -384,7 +400,7 @@ def _bridge(
 
 
 def login_policy(
-    upstream: Upstream, *, client_tls: bool, key: rsa.RSAPrivateKey
+    listen: Listen, upstream: Upstream, *, client_tls: bool, key: rsa.RSAPrivateKey
 ) -> LoginPolicy:
     """The policy that the config means."""
     return LoginPolicy(
@@ -393,6 +409,7 @@ def login_policy(
         upstream_is_local=upstream.socket is not None or _is_loopback(upstream.host),
         key=key,
         upstream_is_socket=upstream.socket is not None,
+        compression=_NONE if listen.compression == "off" else AVAILABLE,
     )
 
 

@@ -23,6 +23,7 @@ import javax.sql.DataSource;
  * <p>JavaClient DRIVER HOST PORT USER PASSWORD TLS MODE DATABASE STEPS. DRIVER mariadb or mysql; TLS
  * 0 or 1; MODE text, prepared, or cursor (prepared, cached, rows fetched in small batches, and
  * MySQL's driver rewrites batches); STEPS is the path of everything.steps or ml.steps.
+ * The connection is compressed where $COMPRESS is set.
  */
 public final class JavaClient {
   private static final String BIG = "x".repeat(9_000_000) + "é".repeat(4_000_000);
@@ -164,6 +165,7 @@ public final class JavaClient {
   private static Properties options() {
     Properties options = new Properties();
     options.put("allowMultiQueries", "true");
+    options.put("useCompression", String.valueOf(System.getenv("COMPRESS") != null));
     options.put("allowPublicKeyRetrieval", "true");
     options.put("useServerPrepStmts", String.valueOf(!mode.equals("text")));
     if (mode.equals("cursor")) {

@@ -3,6 +3,7 @@
 command_line.py DRIVER HOST PORT USER PASSWORD TLS MODE DATABASE STEPS
     DRIVER is mariadb, mysql or mycli; TLS 0 or 1; MODE text
     STEPS is the path of everything.steps or ml.steps: which of the two is what counts
+    $COMPRESS, where it is set, names the algorithm
     $COMMAND_LINE has the words of its command, $DUMP those of its dump program, if it
     has one, as JSON lists.
 The names of the steps are those of everything.steps and ml.steps, as far as they go.
@@ -37,6 +38,11 @@ OPTIONS = {
     "mycli": ["--charset=utf8mb4", "--no-warn", "--use-keyring=false", "-p", ...],
 }
 """`...` is the password."""
+COMPRESS_OPTIONS = {
+    "": [],
+    "zlib": ["--compress"] if DRIVER == "mariadb" else ["--compression-algorithms=zlib"],
+    "zstd": ["--compression-algorithms=zstd", "--zstd-compression-level=7"],
+}
 CREATE = """\
 CREATE TABLE t (
     id INT PRIMARY KEY AUTO_INCREMENT, s VARCHAR(200), n INT, d DECIMAL(10,3), f DOUBLE,
@@ -114,6 +120,7 @@ def run(
             *("-h", HOST, "-P", PORT, "-u", USER),
             *TLS_OPTIONS[DRIVER, TLS],
             *(password if word is ... else word for word in OPTIONS[DRIVER]),
+            *COMPRESS_OPTIONS[os.environ.get("COMPRESS", "")],
             *options,
         ],
         input=given.encode(),

@@ -3,7 +3,7 @@
 // node_client.js DRIVER HOST PORT USER PASSWORD TLS MODE DATABASE STEPS
 //   DRIVER mysql2, mariadb or mysql; TLS 0 or 1; MODE text or prepared
 //   STEPS is the path of everything.steps or ml.steps
-// NODE_PATH says where the drivers are.
+// NODE_PATH says where the drivers are; COMPRESS is set where the connection is to be compressed.
 'use strict';
 const crypto = require('crypto');
 const fs = require('fs');
@@ -11,6 +11,7 @@ const path = require('path');
 
 const [driver, host, port, user, password, tls, mode, database, steps] = process.argv.slice(2);
 const prepared = mode === 'prepared';
+const compress = 'COMPRESS' in process.env;
 const ssl = tls === '1' ? { rejectUnauthorized: false } : undefined;
 const common = { host, port: Number(port), user, database };
 
@@ -38,7 +39,7 @@ const drivers = {
   mysql2: class {
     async open(secret) {
       this.pool = require('mysql2/promise').createPool({
-        ...common, password: secret, ssl, charset: 'utf8mb4', connectionLimit: 1, multipleStatements: true,
+        ...common, password: secret, ssl, compress, charset: 'utf8mb4', connectionLimit: 1, multipleStatements: true,
       });
       this.connection = await this.pool.getConnection();
     }
@@ -64,7 +65,7 @@ const drivers = {
   mariadb: class {
     async open(secret) {
       const options = {
-        ...common, password: secret, ssl: ssl || false, allowPublicKeyRetrieval: true, logger: { warning: () => {} },
+        ...common, password: secret, ssl: ssl || false, compress, allowPublicKeyRetrieval: true, logger: { warning: () => {} },
         multipleStatements: true,
       };
       // A pool does not say why it could not log in.

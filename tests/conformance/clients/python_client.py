@@ -2,6 +2,7 @@
 
 python_client.py DRIVER HOST PORT USER PASSWORD TLS MODE DATABASE STEPS
     TLS 0 or 1, MODE text or prepared, STEPS the path of everything.steps or ml.steps
+    $COMPRESS is set where the connection is to be compressed
 Runs in a virtual environment of its own and imports nothing of the project.
 """
 
@@ -12,12 +13,14 @@ import decimal
 import hashlib
 import importlib.metadata
 import json
+import os
 import pathlib
 import ssl
 import sys
 
 DRIVER, HOST, PORT, USER, PASSWORD, TLS, MODE, DATABASE, STEPS = sys.argv[1:10]
 PORT, TLS, PREPARED = int(PORT), TLS == "1", MODE == "prepared"
+COMPRESS = "COMPRESS" in os.environ
 
 BIG = "x" * 9_000_000 + "é" * 4_000_000  # 17 MB in UTF-8: more than one packet
 
@@ -176,6 +179,7 @@ class MySQLClient(Driver):
         self.connection = MySQLdb.connect(
             host=HOST, port=PORT, user=USER, password=password, database=DATABASE,
             charset="utf8mb4", ssl_mode="REQUIRED" if TLS else "DISABLED",
+            compress=COMPRESS,
         )  # fmt: skip
 
     def reset(self):
@@ -227,7 +231,7 @@ class Connector(Driver):
         options = dict(
             host=HOST, port=PORT, user=USER, password=password, database=DATABASE,
             charset="utf8mb4", collation="utf8mb4_general_ci", use_pure=self.pure,
-            ssl_disabled=not TLS, allow_local_infile=True,
+            ssl_disabled=not TLS, allow_local_infile=True, compress=COMPRESS,
         )  # fmt: skip
         self.pool = MySQLConnectionPool(pool_name="one", pool_size=1, **options)
         self.connection = self.pool.get_connection()
@@ -257,7 +261,9 @@ class Odbc(Driver):
         self.connection = pyodbc.connect(
             "DRIVER={MariaDB Unicode};"
             f"SERVER={HOST};PORT={PORT};UID={USER};PWD={password};DATABASE={DATABASE};"
-            "CHARSET=utf8mb4;OPTION=67108864;" + ("FORCETLS=1;SSLVERIFY=0" if TLS else "")
+            # Several statements; 2048 is compression.
+            f"CHARSET=utf8mb4;OPTION={67108864 + 2048 * COMPRESS};"
+            + ("FORCETLS=1;SSLVERIFY=0" if TLS else "")
         )
         self.fragile = True
 
