@@ -4,16 +4,14 @@ The programs of the matrix run with $COMPRESS set. A relay between client and pr
 the bytes: that a client asked for compression proves nothing.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from support.clients import CLIENTS, Client
 from support.proxies import Proxy
-from support.relays import relay
 from support.servers import Server
-from test_client_matrix import DATABASE, FEEDBACK, lines_seen, start_afresh, why_missing
+from test_client_matrix import lines_seen, start_afresh, why_missing
 
 pytestmark = pytest.mark.mysql
 

@@ -120,6 +120,27 @@ def test_a_login_is_read_by_the_bits_of_both_peers(bits):
     assert len(switched) == len(payload) - 6 - 21 + 19
 
 
+@pytest.mark.parametrize("bits", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("level", [b"\x07", b"\x07\0\0\0"])
+def test_a_zstd_level_is_read_and_does_not_go_on(bits, level):
+    payload = response(bits | ZSTD) + level
+    found = read_handshake_response(payload, EVERYTHING, NO_MARIADB)
+    assert found.zstd_level == 7
+    assert edit_handshake_response(payload, found, tls=False) == response(bits)
+
+
+def test_what_stands_behind_a_login_goes_on_where_zstd_was_not_offered():
+    payload = response(USUAL) + b"more"
+    found = read_handshake_response(payload, Capabilities(USUAL), NO_MARIADB)
+    assert edit_handshake_response(payload, found, tls=False) == payload
+
+
+def test_attributes_that_are_cut_off_go_on_as_they_are():
+    payload = response(USUAL | ATTRS)[:-1]
+    found = read_handshake_response(payload, EVERYTHING, NO_MARIADB)
+    assert edit_handshake_response(payload, found, tls=False) == payload
+
+
 def test_what_was_not_offered_does_not_count():
     bits = USUAL | LONG_PASSWORD | COMPRESS | ZSTD
     payload = response(bits)

@@ -44,6 +44,7 @@ def test_greetings(payload, tls):
     assert write_dummy_login(greeting)
 
 
+@example(response(0x3C8200 | 1 << 26) + b"\x03", 1 << 26, False)
 @example(b"\0\x82" + bytes(31) + b"\1", 0x8000, False)
 @given(damaged(response()), st.integers(0, (1 << 32) - 1), st.booleans())
 def test_logins(payload, offered, tls):
@@ -54,7 +55,7 @@ def test_logins(payload, offered, tls):
     except ProxyError:
         return
     edited = edit_handshake_response(payload, found, tls=tls)
-    assert edited[32:] == payload[32:]
+    assert edited[32:] == payload[32 : found.fields_end]
     start, stop = found.auth_response
     assert 32 < start <= stop <= found.plugin_at[0] <= found.plugin_at[1] <= len(payload)
     assert ask_for_a_switch(payload, found).endswith(payload[found.plugin_at[1] :])

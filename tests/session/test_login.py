@@ -20,7 +20,7 @@ from support.handshakes import (
 )
 from support.playbook import Playbook
 
-from aurora_ml_proxy.config import Upstream
+from aurora_ml_proxy.config import Listen, Upstream
 from aurora_ml_proxy.errors import (
     InsecureTransport,
     MalformedPacket,
@@ -28,6 +28,7 @@ from aurora_ml_proxy.errors import (
     UpstreamTlsFailed,
     UpstreamUnavailable,
 )
+from aurora_ml_proxy.protocol.compression import AVAILABLE, Agreed, Algorithm
 from aurora_ml_proxy.protocol.login import (
     edit_greeting,
     offer,
@@ -537,6 +538,62 @@ def test_a_client_that_leaves_during_the_exchange():
     ],
 )
 def test_the_policy_that_the_config_means(upstream, is_local):
-    policy = login_policy(upstream, client_tls=True, key=KEY)
+    policy = login_policy(Listen(), upstream, client_tls=True, key=KEY)
     is_socket = upstream.socket is not None
-    assert policy == LoginPolicy(True, upstream.tls, is_local, KEY, is_socket)
+    assert policy == LoginPolicy(True, upstream.tls, is_local, KEY, is_socket, AVAILABLE)
+
+
+def test_compression_can_be_turned_off():
+    off = Listen(compression="off")
+    assert not login_policy(off, Upstream(), client_tls=True, key=KEY).compression
+
+
+COMPRESSING = replace(PLAIN, compression=AVAILABLE)
+
+
+def agreed(bits: int, more: bytes = b"", hello: Hello = MYSQL) -> Agreed | None:
+    """What a client with these bits gets; its upstream sees nothing of it."""
+    payload = hello.write()
+    greeting = read_greeting(payload)
+    edited = edit_greeting(
+        payload, greeting, *offer(greeting, tls=False, compression=AVAILABLE)
+    )
+    book = Playbook(login(COMPRESSING)).upstream_says(payload).sees(SendToClient(edited))
+    book.client_says(response(BITS | bits) + more)
+    book.sees(SendToUpstream(response(BITS)))
+    book.upstream_says(ok()).sees(SendToClient(ok()))
+    assert book.result.layout.capabilities == BITS
+    found: Agreed | None = book.result.compression
+    return found
+
+
+def test_a_client_agrees_on_a_compression_that_its_upstream_does_not_see():
+    assert agreed(0) is None
+    assert agreed(COMPRESS) == Agreed(Algorithm.ZLIB)
+    assert agreed(ZSTD, b"\x05") == Agreed(Algorithm.ZSTD, 5)
+    assert agreed(COMPRESS | ZSTD, b"\x05") == Agreed(Algorithm.ZLIB)
+
+
+def test_libmariadb_names_a_level_of_four_bytes_where_zstd_is_offered():
+    assert agreed(0, b"\x03\0\0\0") is None
+
+
+def test_a_level_that_is_missing_is_the_default_and_one_too_high_is_lowered():
+    assert agreed(ZSTD) == Agreed(Algorithm.ZSTD, 3)
+    assert agreed(ZSTD, b"\x16") == Agreed(Algorithm.ZSTD, 6)
+    assert agreed(ZSTD, b"\x00") == Agreed(Algorithm.ZSTD, 1)
+
+
+@pytest.mark.parametrize("bits", [ZSTD, ZSTD | COMPRESS])
+def test_a_compression_that_the_upstream_lacks_is_refused(bits):
+    hello = replace(MYSQL, capabilities=MYSQL.capabilities & ~ZSTD)
+    payload = hello.write()
+    greeting = read_greeting(payload)
+    edited = edit_greeting(
+        payload, greeting, *offer(greeting, tls=False, compression=AVAILABLE)
+    )
+    assert read_greeting(edited).capabilities & (COMPRESS | ZSTD) == COMPRESS
+    book = Playbook(login(COMPRESSING)).upstream_says(payload).sees(SendToClient(edited))
+    book.client_says(response(BITS | bits)).sees(SendToUpstream(DUMMY))
+    book.upstream_says(error(1045))
+    assert isinstance(book.failure, UnsupportedClient)
