@@ -488,8 +488,8 @@ ONLY = {
 }
 """Scenarios that make sense with these capabilities only."""
 
-LEFT_OUT = wire.SSL | 1 << 5 | 1 << 26 | 1 << 29
-"""What the proxy may not carry: compression, and capabilities beyond 32 bits.
+LEFT_OUT = wire.SSL | 1 << 29
+"""What the proxy may not carry: capabilities beyond 32 bits.
 
 TLS is its own business.
 """

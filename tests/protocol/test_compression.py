@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import zlib
 
 import pytest
@@ -218,3 +220,13 @@ def test_commands_that_are_sent_ahead_stay_commands():
     codec.wrap(OK)
     found += pieces(codec, envelope(ahead[150:], 1))
     assert numbers(found) == [0, 0, 0]
+
+
+def test_without_a_library_zstd_is_not_offered():
+    program = (
+        "import sys; sys.modules |= {'backports.zstd': None, 'compression': None}; "
+        "from aurora_ml_proxy.protocol import compression; "
+        "print(int(compression.AVAILABLE))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "32\n", done.stderr

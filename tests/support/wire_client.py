@@ -87,6 +87,9 @@ def read_lenenc(data: bytes, at: int = 0) -> tuple[int, int]:
 class WireClient:
     """One connection; `heard` is what came back since the login, packet by packet."""
 
+    login_tail = b""
+    """What stands behind the fields of the login."""
+
     def __init__(
         self,
         host: str,
@@ -201,7 +204,8 @@ class WireClient:
             + database.encode()
             + b"\0"
             + plugin.encode()
-            + b"\0",
+            + b"\0"
+            + self.login_tail,
             sequence,
         )
         if not self._authenticate():
