@@ -6,6 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from support import wire_client as wire
+from support.compressed_client import CompressedClient
+from support.envelopes import envelope
 from support.fake_server import OK, Talk, fake_server
 from support.raw_client import frame, login, native, nonce_of, read_packet
 from support.servers import Account, Server
@@ -210,3 +213,26 @@ def test_packets_of_16_mb_and_more_both_ways(
         [(value,)] = rows_of(connection, f"SELECT REPEAT('z', {size - 4})")
         assert len(value) == size - 4
         assert rows_of(connection, "SELECT 1") == ((1,),)
+
+
+@pytest.mark.mysql
+@pytest.mark.parametrize("algorithm", ["zlib", "zstd"])
+def test_envelopes_that_inflate_to_much_more(
+    mysql9: Server, proxy, algorithm: str
+) -> None:
+    """1.6 GB of commands, sent in one go in a megabyte and a half, or in 100 kB."""
+    running = proxy(mysql9)
+    where = ("127.0.0.1", running.port, "nopassword", wire.USUAL, "test")
+    query = bytes([wire.COM_QUERY]) + b"DO 1 /*" + b"x" * (wire.WHOLE - 20) + b"*/"
+    with wire.WireClient(*where) as plain:
+        plain.say_at_once([query] * 3)
+    before = peak_mb(running.pid)
+    with CompressedClient(*where, algorithm=algorithm) as client:
+        client.envelopes.is_strict = False
+        bomb = envelope(wire.frame(query), 0, algorithm)
+        client.envelopes.send_as_it_is(bomb * 100)
+        for _ in range(100):
+            client.read()
+        client.envelopes.is_strict = True
+        client.say(client.query("SELECT 1"))
+    assert peak_mb(running.pid) - before < ROOM_MB
