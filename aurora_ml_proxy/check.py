@@ -189,8 +189,9 @@ async def check_sentiment(settings: Settings) -> list[CheckLine]:
     """Whether the backend answers; Comprehend is called, for real money."""
     if settings.sentiment.backend == "local":
         backend = Local()
-        [answer] = await backend.detect_sentiment(["I like it"], "en", single=True)
+        answers = await backend.detect_sentiment(["I like it"], "en", single=True)
         await backend.close()
+        answer = answers if isinstance(answers, Failure) else answers[0]
         if isinstance(answer, Failure):
             return [CheckLine(False, answer.message)]
         return [CheckLine(True, 'the local model answers; "I like it": ' + answer.label)]

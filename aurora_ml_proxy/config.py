@@ -97,7 +97,11 @@ class Sentiment(_Section):
     """local: VADER, a word list inside this process; English only, free, instant.
     comprehend: Amazon Comprehend."""
     concurrency: int = Field(default=8, ge=1, le=256)
-    """Service calls at one time, over all connections."""
+    """Service calls at one time, over all connections; fewer while the service throttles
+    or is overloaded."""
+    inference_timeout_ms: int = Field(default=30_000, ge=1, le=2**31 - 1)
+    """Milliseconds that a statement waits for a call, with its retries (Aurora's
+    aurora_ml_inference_timeout). A call that waits for its turn takes none of them."""
     long_text: Literal["error", "truncate", "null"] = "error"
     """What becomes of a text over 5,000 bytes of UTF-8. error: the statement fails.
     truncate: its first 5,000 bytes are asked about, cut between two characters. null:
@@ -118,8 +122,9 @@ class Comprehend(_Section):
         default=None, examples=["arn:aws:iam::123456789012:role/aurora-ml"]
     )
     """A role to assume through STS."""
-    timeout_s: float = Field(default=30.0, gt=0)
-    """Seconds for one call, without its retries."""
+    timeout_s: float = Field(default=10.0, gt=0)
+    """Seconds for one attempt; then it is made again, as long as max_attempts and
+    sentiment.inference_timeout_ms allow."""
     max_attempts: int = Field(default=6, ge=1, le=50)
     """Tries for one call, the first one included; with back-off between them."""
 

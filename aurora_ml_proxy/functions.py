@@ -47,6 +47,9 @@ MAX_BATCH_SIZE = 25
 MAX_TEXT_BYTES = 5_000
 """BatchDetectSentiment, TextList: "less than 5 KB of UTF-8 encoded characters"."""
 
+MAX_BATCH_BYTES = MAX_BATCH_SIZE * MAX_TEXT_BYTES
+"""Bytes of UTF-8 in one call: what the two limits above come to."""
+
 
 LABELS = ("POSITIVE", "NEGATIVE", "NEUTRAL", "MIXED")
 """The classes of a sentiment. Their order is part of what a cache holds."""
@@ -62,6 +65,19 @@ class Sentiment:
     """0 to 1: the score of the class that `label` names."""
 
 
+class Cause(Enum):
+    """What a failure comes from, by what helps against it."""
+
+    THROTTLED = "throttled"
+    """Too many calls: fewer of them, and this one again."""
+    PASSING = "passing"
+    """A trouble of the moment: the same again."""
+    REFUSED = "refused"
+    """What was sent is not taken: a part of it may be."""
+    LASTING = "lasting"
+    """Nothing: any other call would fail alike, or may not be believed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a text has no answer, in the service's words. Never holds the text."""
@@ -69,8 +85,14 @@ class Failure:
     code: str
     """The service's own error code, such as ThrottlingException."""
     message: str
-    retryable: bool = False
-    """Whether the same question may be answered later."""
+    cause: Cause = Cause.LASTING
+    retry_after_s: float | None = None
+    """When to come again, if the service has said so."""
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same question may be answered later."""
+        return self.cause in (Cause.THROTTLED, Cause.PASSING)
 
 
 Answer = Sentiment | Failure

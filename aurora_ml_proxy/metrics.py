@@ -21,28 +21,80 @@ STATEMENTS = Counter(
 )
 CALLS = Counter(
     "aurora_ml_proxy_backend_calls_total",
-    "Calls of a model service, its own retries not counted.",
+    "Calls of a model service, each attempt counted.",
     ["backend"],
+    registry=REGISTRY,
+)
+RETRIES = Counter(
+    "aurora_ml_proxy_backend_retries_total",
+    "Calls that were made again, by what the one before came from: throttled or passing.",
+    ["backend", "cause"],
+    registry=REGISTRY,
+)
+FAILED_CALLS = Counter(
+    "aurora_ml_proxy_backend_failed_calls_total",
+    "Calls that failed as a whole, by cause: throttled, passing, refused (for a text: it "
+    "is asked in halves), lasting, or abandoned (nobody waited any more).",
+    ["backend", "cause"],
     registry=REGISTRY,
 )
 TEXTS = Counter(
     "aurora_ml_proxy_backend_texts_total",
-    "Texts sent to a model service.",
+    "Texts sent to a model service, each attempt counted.",
+    ["backend"],
+    registry=REGISTRY,
+)
+CHARACTERS = Counter(
+    "aurora_ml_proxy_backend_characters_total",
+    "Characters of texts that a model service answered: what it charges for.",
     ["backend"],
     registry=REGISTRY,
 )
 FAILED_TEXTS = Counter(
     "aurora_ml_proxy_backend_failed_texts_total",
-    "Texts that a model service did not answer.",
+    "Texts that a model service did not answer, each attempt counted.",
     ["backend"],
     registry=REGISTRY,
 )
 CALL_SECONDS = Histogram(
     "aurora_ml_proxy_backend_call_seconds",
-    "Seconds a call took, with its retries.",
+    "Seconds a call took, each attempt by itself.",
     ["backend"],
     registry=REGISTRY,
 )
+IN_FLIGHT = Gauge(
+    "aurora_ml_proxy_backend_in_flight",
+    "Calls under way.",
+    ["backend"],
+    registry=REGISTRY,
+)
+PACE = Gauge(
+    "aurora_ml_proxy_backend_concurrency",
+    "Calls that may be under way: sentiment.concurrency, or fewer while the service "
+    "throttles or is slow.",
+    ["backend"],
+    registry=REGISTRY,
+)
+BREAKER = Gauge(
+    "aurora_ml_proxy_backend_breaker",
+    "0: calls are made. 1: one is under way to see whether the service is back. 2: the "
+    "service is down and left alone.",
+    ["backend"],
+    registry=REGISTRY,
+)
+LOGICAL = Counter(
+    "aurora_ml_proxy_requests_total",
+    "What statements asked, by how it went: asked = hit + answered + failed.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+COUNTS = {
+    "logical_requests": LOGICAL.labels("asked"),
+    "logical_responses": LOGICAL.labels("answered"),
+    "logical_failures": LOGICAL.labels("failed"),
+    "cache_hits": LOGICAL.labels("hit"),
+}
+"""The metrics of a `Tally`'s counts that no other metric has."""
 CACHE_HITS = Counter(
     "aurora_ml_proxy_cache_hits_total",
     "Texts answered from the cache, by where the answer was: memory, disk or valkey.",

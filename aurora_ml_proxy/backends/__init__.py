@@ -1,13 +1,14 @@
 """The model services. Texts in, answers out, one service call a method call.
 
 boto3 is known here and nowhere else. A backend translates its service's errors into
-`Failure` at its edge; it neither caches nor batches nor limits: that is `evaluate`.
+`Failure` at its edge; it neither caches nor batches nor limits nor tries again: that is
+`evaluate`.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from aurora_ml_proxy.functions import Answer
+from aurora_ml_proxy.functions import Answer, Failure
 
 
 class Backend(Protocol):
@@ -22,7 +23,7 @@ class Backend(Protocol):
 
     async def detect_sentiment(
         self, texts: Sequence[str], language: str, *, single: bool
-    ) -> list[Answer]:
+    ) -> list[Answer] | Failure:
         """Ask the service once about texts of one language.
 
         Args:
@@ -30,9 +31,9 @@ class Backend(Protocol):
             language: one of `functions.LANGUAGES`.
             single: ask by the call for one text (row-by-row mode); one text is given.
 
-        Returns: one answer a text, in order. A call that failed as a whole, after the
-            backend's own retries, is a Failure for every text. Raises nothing but
-            CancelledError.
+        Returns: one answer a text, in order; or one Failure, when the call failed as a
+            whole. Nothing is asked twice: that is for `evaluate` to decide.
+            Raises nothing but CancelledError.
         """
         ...
 

@@ -4,13 +4,17 @@ A message says what to do. It never repeats the service's own message or botocor
 which may quote the text that was sent; those are logged, at debug.
 """
 
+import datetime as dt
 import logging
 import re
+from collections.abc import Mapping
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
 
 from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 
-from aurora_ml_proxy.functions import Failure
+from aurora_ml_proxy.functions import Cause, Failure
 
 log = logging.getLogger(__name__)
 
@@ -33,89 +37,105 @@ _ROLE = (
     "and name the proxy's own identity in its trust policy"
 )
 
-_CODES: dict[str, tuple[str, bool]] = {
-    "throttling": (_THROTTLED, True),
-    "throttled": (_THROTTLED, True),
-    "requestthrottled": (_THROTTLED, True),
-    "requestlimitexceeded": (_THROTTLED, True),
-    "limitexceeded": (_THROTTLED, True),
-    "toomanyrequests": (_THROTTLED, True),
-    "slowdown": (_THROTTLED, True),
-    "429": (_THROTTLED, True),
-    "internalserver": (_BROKEN, True),
-    "internalservererror": (_BROKEN, True),
-    "internalfailure": (_BROKEN, True),
-    "500": (_BROKEN, True),
-    "serviceunavailable": (_UNAVAILABLE, True),
-    "503": (_UNAVAILABLE, True),
-    "requesttimeout": ("Comprehend gave up waiting for the request", True),
-    "accessdenied": (_DENIED, False),
-    "unrecognizedclient": (_CREDENTIALS, False),
-    "invalidclienttokenid": (_CREDENTIALS, False),
-    "invalidsignature": (_CREDENTIALS, False),
+_CODES: dict[str, tuple[str, Cause]] = {
+    "throttling": (_THROTTLED, Cause.THROTTLED),
+    "throttled": (_THROTTLED, Cause.THROTTLED),
+    "requestthrottled": (_THROTTLED, Cause.THROTTLED),
+    "requestlimitexceeded": (_THROTTLED, Cause.THROTTLED),
+    "limitexceeded": (_THROTTLED, Cause.THROTTLED),
+    "toomanyrequests": (_THROTTLED, Cause.THROTTLED),
+    "slowdown": (_THROTTLED, Cause.THROTTLED),
+    "429": (_THROTTLED, Cause.THROTTLED),
+    "internalserver": (_BROKEN, Cause.PASSING),
+    "internalservererror": (_BROKEN, Cause.PASSING),
+    "internalfailure": (_BROKEN, Cause.PASSING),
+    "500": (_BROKEN, Cause.PASSING),
+    "serviceunavailable": (_UNAVAILABLE, Cause.PASSING),
+    "503": (_UNAVAILABLE, Cause.PASSING),
+    "requesttimeout": ("Comprehend gave up waiting for the request", Cause.PASSING),
+    "accessdenied": (_DENIED, Cause.LASTING),
+    "unrecognizedclient": (_CREDENTIALS, Cause.LASTING),
+    "invalidclienttokenid": (_CREDENTIALS, Cause.LASTING),
+    "invalidsignature": (_CREDENTIALS, Cause.LASTING),
     "signaturedoesnotmatch": (
         "AWS refuses the signature: is the secret key right, and this machine's clock?",
-        False,
+        Cause.LASTING,
     ),
     "requestexpired": (
         "AWS refuses the request's date: set the machine's clock",
-        False,
+        Cause.LASTING,
     ),
-    "expiredtoken": (_CREDENTIALS, False),
-    "missingauthenticationtoken": (_CREDENTIALS, False),
-    "optinrequired": ("the AWS account has no access to Comprehend", False),
-    "textsizelimitexceeded": ("a text is over 5,000 bytes of UTF-8", False),
-    "batchsizelimitexceeded": ("a batch is over 25 texts", False),
-    "unsupportedlanguage": ("Comprehend does not know the language", False),
-    "invalidrequest": ("Comprehend refuses the text", False),
-    "validation": ("Comprehend refuses the request", False),
+    "expiredtoken": (_CREDENTIALS, Cause.LASTING),
+    "missingauthenticationtoken": (_CREDENTIALS, Cause.LASTING),
+    "optinrequired": ("the AWS account has no access to Comprehend", Cause.LASTING),
+    "textsizelimitexceeded": ("a text is over 5,000 bytes of UTF-8", Cause.REFUSED),
+    "batchsizelimitexceeded": ("a batch is over 25 texts", Cause.REFUSED),
+    "unsupportedlanguage": ("Comprehend does not know the language", Cause.LASTING),
+    "invalidrequest": ("Comprehend refuses the text", Cause.REFUSED),
+    "validation": ("Comprehend refuses the request", Cause.REFUSED),
     "unknownoperation": (
         "comprehend.endpoint_url is not an endpoint of Comprehend",
-        False,
+        Cause.LASTING,
     ),
 }
-"""Codes as `_normal` writes them: what to say, and whether to ask again.
+"""Codes as `_normal` writes them: what to say, and what it comes from.
 
 The retryable ones are those of botocore's standard mode (`botocore.retries.standard`,
 ThrottledRetryableChecker and TransientRetryableChecker)."""
 
-_EXCEPTIONS: tuple[tuple[type[Exception], str, bool], ...] = (
+_EXCEPTIONS: tuple[tuple[type[Exception], str, Cause], ...] = (
     (
         aws.NoCredentialsError,
         "no AWS credentials were found at start: set AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY, a profile or an instance role, and restart the proxy",
-        False,
+        Cause.LASTING,
     ),
-    (aws.PartialCredentialsError, "the AWS credentials are incomplete", False),
-    (aws.CredentialRetrievalError, "the AWS credentials cannot be renewed", True),
-    (aws.TokenRetrievalError, "the AWS login has expired: log in again", False),
-    (aws.UnauthorizedSSOTokenError, "the AWS login has expired: log in again", False),
-    (aws.SSOTokenLoadError, "the AWS login has expired: log in again", False),
+    (aws.PartialCredentialsError, "the AWS credentials are incomplete", Cause.LASTING),
+    (
+        aws.CredentialRetrievalError,
+        "the AWS credentials cannot be renewed",
+        Cause.PASSING,
+    ),
+    (aws.TokenRetrievalError, "the AWS login has expired: log in again", Cause.LASTING),
+    (
+        aws.UnauthorizedSSOTokenError,
+        "the AWS login has expired: log in again",
+        Cause.LASTING,
+    ),
+    (aws.SSOTokenLoadError, "the AWS login has expired: log in again", Cause.LASTING),
     (
         aws.SSLError,
         "TLS with the endpoint failed: check comprehend.endpoint_url and AWS_CA_BUNDLE",
-        False,
+        Cause.LASTING,
     ),
     (
         aws.ProxyConnectionError,
         "the HTTP proxy of HTTPS_PROXY cannot be reached",
-        True,
+        Cause.PASSING,
     ),
     (
         aws.EndpointConnectionError,
         "the endpoint cannot be reached: check comprehend.region, "
         "comprehend.endpoint_url and the network",
-        True,
+        Cause.PASSING,
     ),
-    (aws.ConnectTimeoutError, "the endpoint cannot be reached in time", True),
-    (aws.ReadTimeoutError, "no reply within comprehend.timeout_s", True),
-    (aws.ConnectionError, "the connection to the endpoint failed", True),
-    (aws.HTTPClientError, "the endpoint broke the connection", True),
-    (aws.ParamValidationError, "a parameter that Comprehend does not take", False),
-    (ResponseParserError, "the service answered nonsense: an unreadable reply", False),
-    (aws.BotoCoreError, "the AWS client failed", False),
+    (aws.ConnectTimeoutError, "the endpoint cannot be reached in time", Cause.PASSING),
+    (aws.ReadTimeoutError, "no reply within comprehend.timeout_s", Cause.PASSING),
+    (aws.ConnectionError, "the connection to the endpoint failed", Cause.PASSING),
+    (aws.HTTPClientError, "the endpoint broke the connection", Cause.PASSING),
+    (
+        aws.ParamValidationError,
+        "a parameter that Comprehend does not take",
+        Cause.LASTING,
+    ),
+    (
+        ResponseParserError,
+        "the service answered nonsense: an unreadable reply",
+        Cause.LASTING,
+    ),
+    (aws.BotoCoreError, "the AWS client failed", Cause.LASTING),
 )
-"""The first class that fits: what to say, and whether to ask again."""
+"""The first class that fits: what to say, and what it comes from."""
 
 
 def failure_of(error: Exception) -> Failure:
@@ -125,9 +145,9 @@ def failure_of(error: Exception) -> Failure:
     log.debug("the call failed", exc_info=None if quotes_reply else error)
     if isinstance(error, aws.ClientError):
         return _failure_of_reply(error)
-    for kind, message, retryable in _EXCEPTIONS:
+    for kind, message, cause in _EXCEPTIONS:
         if isinstance(error, kind):
-            return Failure(type(error).__name__, message, retryable)
+            return Failure(type(error).__name__, message, cause)
     # botocore's parser fails in all sorts of ways on a body of the wrong types.
     return Failure("InvalidReply", "the service answered nonsense: an unreadable reply")
 
@@ -140,15 +160,15 @@ def failure_of_code(code: str) -> Failure:
     """
     # A code is a word. Anything else could be a text, which must not get out.
     shown = code if re.fullmatch(r"[\w.]{1,64}", code, re.ASCII) else "UnknownError"
-    message, retryable = _CODES.get(
-        _normal(code), ("Comprehend refuses, for a reason of its own", False)
+    message, cause = _CODES.get(
+        _normal(code), ("Comprehend refuses, for a reason of its own", Cause.LASTING)
     )
-    return Failure(shown, message, retryable)
+    return Failure(shown, message, cause)
 
 
-def is_throttling(failure: Failure) -> bool:
-    """Whether the service asked for fewer calls, not just for another one."""
-    return failure.message == _THROTTLED
+def is_expired(failure: Failure) -> bool:
+    """Whether other credentials than those that the client holds may help."""
+    return failure.message == _CREDENTIALS
 
 
 def _failure_of_reply(error: aws.ClientError) -> Failure:
@@ -156,12 +176,30 @@ def _failure_of_reply(error: aws.ClientError) -> Failure:
     failure = failure_of_code(code)
     if error.operation_name == "AssumeRole" and _normal(code) == "accessdenied":
         return Failure(failure.code, _ROLE)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    metadata = error.response.get("ResponseMetadata", {})
+    status = metadata.get("HTTPStatusCode", 0)
+    retry_after_s = _retry_after_s(metadata.get("HTTPHeaders", {}))
     if status == 429 and not failure.retryable:
-        return Failure(failure.code, _THROTTLED, retryable=True)
-    if status >= 500 and not failure.retryable:
-        return Failure(failure.code, _BROKEN, retryable=True)
+        failure = Failure(failure.code, _THROTTLED, Cause.THROTTLED)
+    elif status >= 500 and not failure.retryable:
+        failure = Failure(failure.code, _BROKEN, Cause.PASSING)
+    if retry_after_s is not None and failure.retryable:
+        return replace(failure, retry_after_s=retry_after_s)
     return failure
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """RFC 9110, 10.2.3: "Retry-After = HTTP-date / delay-seconds"."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=dt.UTC)
+    return max(0.0, (when - dt.datetime.now(dt.UTC)).total_seconds())
 
 
 def _normal(code: str) -> str:

@@ -1,15 +1,17 @@
 """Amazon Comprehend, through botocore in a pool of threads.
 
 Texts come in, sentiments go out, at most 25 a call. What the service means is
-read in `replies`, what goes wrong in `aws_failures`; here are the client, its
-credentials, and the retries.
+read in `replies`, what goes wrong in `aws_failures`; here are the client and its
+credentials.
 """
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,9 +26,9 @@ from botocore.exceptions import BotoCoreError, NoRegionError
 from botocore.session import Session
 
 from aurora_ml_proxy import config
-from aurora_ml_proxy.backends.aws_failures import failure_of, is_throttling
+from aurora_ml_proxy.backends.aws_failures import failure_of, is_expired
 from aurora_ml_proxy.backends.replies import read_batch_reply, read_single_reply
-from aurora_ml_proxy.functions import Answer, Failure
+from aurora_ml_proxy.functions import Answer, Cause, Failure
 
 T = TypeVar("T")
 
@@ -34,11 +36,10 @@ CONNECT_TIMEOUT_S = 5.0
 """A reachable endpoint takes milliseconds; without this, one that drops packets (a
 subnet with no way to AWS) would hold a query for all the attempts at 30 s each."""
 
-THROTTLED_SCALE_S = 1.0
-OTHER_SCALE_S = 0.05
-MAX_BACK_OFF_S = 20.0
-"""Back-off as in botocore's standard mode (`botocore.retries.standard`,
-ExponentialBackoff): rand(0, 1) * min(scale * 2 ** i, 20 s)."""
+RENEWAL_S = 5.0
+"""Seconds until credentials that were looked for in vain are looked for again."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class CheckLine:
 class Comprehend:
     """A `Backend` that asks Amazon Comprehend.
 
-    Retries are made here and not by botocore. Its standard mode knows the right codes,
-    but it sleeps in the thread, goes on asking (and paying) for a query that was
+    botocore tries nothing again: `evaluate` does. Its standard mode knows the right
+    codes, but it sleeps in the thread, goes on asking (and paying) for a query that was
     cancelled, knows nothing of ErrorList, and stops retrying under steady throttling:
     a call that succeeds after n retries takes 5n from a quota of 500 and gives 5 back.
     Measured, with three throttled tries before each success and six tries allowed: the
@@ -68,24 +69,19 @@ class Comprehend:
         settings: config.Comprehend,
         *,
         concurrency: int,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Find credentials and region, and make the client. May take a second or two.
 
         Raises: ConfigError, when the client cannot be made from what there is.
         """
-        self._max_attempts = settings.max_attempts
-        self._sleep = sleep
-        self._jitter = jitter
+        self._settings = settings
+        self._concurrency = concurrency
+        self._clock = clock
+        self._renewing = threading.Lock()
+        self._renewed_s: float | None = None
         try:
-            self._session = _session(settings, concurrency)
-            self._client: Any = self._session.create_client(
-                "comprehend",
-                region_name=settings.region,
-                endpoint_url=settings.endpoint_url,
-                config=_client_config(settings, concurrency),
-            )
+            self._session, self._client = self._connect()
         except NoRegionError:
             raise config.ConfigError(
                 "comprehend.region: no AWS region; set it, or AWS_DEFAULT_REGION"
@@ -95,6 +91,18 @@ class Comprehend:
         self.identity = self._identity()
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="comprehend")
 
+    def _connect(self) -> tuple[Session, Any]:
+        """A session with what the credential chain finds at this time, and its client."""
+        settings = self._settings
+        session = _session(settings, self._concurrency)
+        client = session.create_client(
+            "comprehend",
+            region_name=settings.region,
+            endpoint_url=settings.endpoint_url,
+            config=_client_config(settings, self._concurrency),
+        )
+        return session, client
+
     def _identity(self) -> tuple[str, ...]:
         """Comprehend names no version of its model."""
         meta = self._client.meta
@@ -102,18 +110,9 @@ class Comprehend:
 
     async def detect_sentiment(
         self, texts: Sequence[str], language: str, *, single: bool
-    ) -> list[Answer]:
-        """See `Backend`. Texts that failed for the moment are asked again, alone."""
-        answers = await self._ask(texts, language, single)
-        for attempt in range(1, self._max_attempts):
-            again = [i for i, answer in enumerate(answers) if _is_retryable(answer)]
-            if not again:
-                break
-            await self._sleep(self._back_off_s(attempt, [answers[i] for i in again]))
-            asked = await self._ask([texts[i] for i in again], language, single)
-            for i, answer in zip(again, asked, strict=True):
-                answers[i] = answer
-        return answers
+    ) -> list[Answer] | Failure:
+        """See `Backend`."""
+        return await self._run(partial(self._call, list(texts), language, single))
 
     async def check(self) -> list[CheckLine]:
         """Whether credentials are found and may do what the proxy needs.
@@ -128,7 +127,8 @@ class Comprehend:
         ]
         actions = (("DetectSentiment", True), ("BatchDetectSentiment", False))
         for action, single in actions:
-            [answer] = await self.detect_sentiment(["ok"], "en", single=single)
+            answers = await self.detect_sentiment(["ok"], "en", single=single)
+            answer = answers if isinstance(answers, Failure) else answers[0]
             if isinstance(answer, Failure):
                 reason = f"{answer.message} ({answer.code})"
                 lines.append(CheckLine(False, f"comprehend:{action}: {reason}"))
@@ -141,36 +141,59 @@ class Comprehend:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
-    async def _ask(
-        self, texts: Sequence[str], language: str, single: bool
-    ) -> list[Answer]:
-        return await self._run(partial(self._call, list(texts), language, single))
-
     async def _run(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    def _call(self, texts: list[str], language: str, single: bool) -> list[Answer]:
+    def _call(
+        self, texts: list[str], language: str, single: bool
+    ) -> list[Answer] | Failure:
         """One request. Runs in a thread."""
+        client = self._client
         try:
             if single:
                 [text] = texts
-                reply = self._client.detect_sentiment(Text=text, LanguageCode=language)
+                reply = client.detect_sentiment(Text=text, LanguageCode=language)
                 return [read_single_reply(reply)]
-            reply = self._client.batch_detect_sentiment(
-                TextList=texts, LanguageCode=language
-            )
+            reply = client.batch_detect_sentiment(TextList=texts, LanguageCode=language)
             return read_batch_reply(reply, len(texts))
         except Exception as error:  # whatever a strange body makes botocore's parser do
-            return [failure_of(error)] * len(texts)
+            failure = failure_of(error)
+        if is_expired(failure) and self._renews(client):
+            return replace(failure, cause=Cause.PASSING)
+        return failure
 
-    def _back_off_s(self, attempt: int, failed: list[Answer]) -> float:
-        throttled = any(isinstance(f, Failure) and is_throttling(f) for f in failed)
-        scale_s = THROTTLED_SCALE_S if throttled else OTHER_SCALE_S
-        return self._jitter() * min(scale_s * 2.0 ** (attempt - 1), MAX_BACK_OFF_S)
+    def _renews(self, client: Any) -> bool:
+        """Whether there are other credentials than this client's, which AWS refuses.
+
+        botocore renews what it knows to expire. What was revoked, or written anew into
+        a file by somebody else, it does not see: the chain is gone through once more.
+        """
+        with self._renewing:
+            if self._client is not client:
+                return True  # another thread was here
+            now_s = self._clock()
+            if self._renewed_s is not None and now_s < self._renewed_s + RENEWAL_S:
+                return False
+            self._renewed_s = now_s
+            try:
+                session, renewed = self._connect()
+                is_new = _key_of(session) != _key_of(self._session)
+            except Exception as error:  # a half-written file, STS away
+                log.debug("no other credentials", exc_info=error)
+                return False
+            if is_new:
+                # The old client's connections are closed with its last call.
+                self._session, self._client = session, renewed
+                log.info("AWS refuses the credentials; others were found")
+            return is_new
 
 
-def _is_retryable(answer: Answer) -> bool:
-    return isinstance(answer, Failure) and answer.retryable
+def _key_of(session: Session) -> tuple[str | None, str | None]:
+    credentials = session.get_credentials()
+    if credentials is None:
+        return None, None
+    frozen = credentials.get_frozen_credentials()
+    return frozen.access_key, frozen.token
 
 
 def _client_config(settings: config.Comprehend, concurrency: int) -> Config:

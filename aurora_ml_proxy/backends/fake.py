@@ -20,7 +20,7 @@ import re
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, Self
 
@@ -30,6 +30,7 @@ from aurora_ml_proxy.backends.fake_service import (
     STATUS,
     Behaviour,
     Call,
+    Dice,
     Refusal,
     json_or_none,
     reply_to,
@@ -39,6 +40,13 @@ from aurora_ml_proxy.backends.fake_sts import FakeSts, RoleCall, error_xml
 from aurora_ml_proxy.backends.oracle import expected
 
 __all__ = ["Behaviour", "Call", "FakeComprehend", "RoleCall", "expected"]
+
+MAY_COME_AGAIN = (
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "ServiceUnavailableException",
+)
+"""Codes with a Retry-After, if the behaviour says so."""
 
 MAX_LOGGED_CALLS = 100_000
 """The log keeps the last ones: a fake that serves a demo for weeks must not grow."""
@@ -59,6 +67,7 @@ class FakeComprehend:
         self.url = ""
         self._host, self._port = host, port
         self._sts = FakeSts()
+        self._dice = Dice()
         self._in_flight = 0
         self._changed = asyncio.Condition()
         self._gate = asyncio.Event()
@@ -142,10 +151,18 @@ class FakeComprehend:
         except Refusal as refusal:
             call.error = refusal.code
             status = STATUS.get(refusal.code, 400)
-            return _json_1_1({"__type": refusal.code, "Message": refusal.message}, status)
+            body = {"__type": refusal.code, "Message": refusal.message}
+            return _json_1_1(body, status, self._advice(refusal.code))
         finally:
             call.finished_s = time.monotonic()
             await self._count(-1)
+
+    def _advice(self, code: str) -> dict[str, str]:
+        """When to come again, for a call that comes too often or too early."""
+        seconds = self.behaviour.retry_after_s
+        if seconds is None or code not in MAY_COME_AGAIN:
+            return {}
+        return {"Retry-After": str(seconds)}
 
     async def _count(self, change: int) -> None:
         self._in_flight += change
@@ -154,12 +171,14 @@ class FakeComprehend:
 
     async def _answer(self, request: web.Request, call: Call) -> web.StreamResponse:
         behaviour = self.behaviour
-        step = behaviour.script.pop(0) if behaviour.script else "ok"
+        step = behaviour.script.pop(0) if behaviour.script else self._dice.word(behaviour)
         limit = behaviour.max_in_flight
         if limit is not None and call.in_flight > limit:
             raise Refusal("ThrottlingException")
         await self._gate.wait()
         await asyncio.sleep(behaviour.latency_s)
+        if step == "slow":
+            await asyncio.sleep(behaviour.slow_s)
         if isinstance(step, dict):
             return _json_1_1(step)
         if step == "garbage":
@@ -180,6 +199,8 @@ class FakeComprehend:
         token = request.headers.get("X-Amz-Security-Token")
         if not self._sts.knows(call.access_key_id, token):
             raise Refusal("UnrecognizedClientException")
+        if call.access_key_id in self.behaviour.expired_keys:
+            raise Refusal("ExpiredTokenException")
 
     async def _serve_sts(self, request: web.Request) -> web.Response:
         form = {key: str(value) for key, value in (await request.post()).items()}
@@ -219,12 +240,14 @@ def _access_key_id(request: web.Request) -> str:
     return match[1] if match else ""
 
 
-def _json_1_1(body: dict[str, Any], status: int = 200) -> web.Response:
+def _json_1_1(
+    body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
     return web.Response(
         text=json.dumps(body),
         status=status,
         content_type="application/x-amz-json-1.1",
-        headers={"x-amzn-RequestId": "fake"},
+        headers={"x-amzn-RequestId": "fake", **(headers or {})},
     )
 
 

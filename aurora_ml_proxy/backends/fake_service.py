@@ -5,6 +5,7 @@ HTTP here: that is `fake`.
 """
 
 import json
+import random
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,22 +19,28 @@ from aurora_ml_proxy.functions import (
 
 OPERATIONS = ("DetectSentiment", "BatchDetectSentiment")
 
-STATUS = {"InternalServerException": 500, "ServiceUnavailableException": 503}
+STATUS = {
+    "InternalServerException": 500,
+    "ServiceUnavailableException": 503,
+    "TooManyRequestsException": 429,
+}
 """HTTP status by code; every other error is a 400."""
 
 FAULTS = {
     "throttle": "ThrottlingException",
     "500": "InternalServerException",
     "503": "ServiceUnavailableException",
+    "429": "TooManyRequestsException",
     "denied": "AccessDeniedException",
 }
 """Words of `Behaviour.script` that answer with an error."""
 
-INTACT = ("ok", "truncated")
+INTACT = ("ok", "truncated", "slow")
 """Words of a script whose reply is whole, as far as its body is concerned."""
 
 MESSAGES = {
     "ThrottlingException": "Rate exceeded",
+    "ExpiredTokenException": "The security token included in the request is expired",
     "AccessDeniedException": "User: arn:aws:iam::123456789012:user/fake is not "
     "authorized to perform the action",
     "UnrecognizedClientException": "The security token included in the request is "
@@ -51,11 +58,23 @@ class Behaviour:
     """What every reply waits."""
     max_in_flight: int | None = None
     """One call more at the same time is throttled."""
+    retry_after_s: int | None = None
+    """What a throttled call, or one that meets a 503, is told in Retry-After."""
+    chances: dict[str, float] = field(default_factory=dict)
+    """Words of a script, and how probable each of them is for a call that no script
+    says anything of. Besides: "slow", which waits for `slow_s`."""
+    slow_s: float = 0.0
+    """What a slow reply waits more than `latency_s`."""
+    seed: int = 0
+    """Of the chances: the same seed, the same sequence."""
+    expired_keys: list[str] = field(default_factory=list)
+    """Access keys whose session is over."""
     script: list[str | dict[str, Any]] = field(default_factory=list)
     """What becomes of the next calls, one entry each: "ok", a word of FAULTS,
     "reset" (the connection), "truncated" (in mid-body), "garbage" (no JSON),
     "item_errors" (every other text fails, in ErrorList), "drop" (the last result is
-    missing), "duplicate" (the first is given twice), or a reply to send as it is."""
+    missing), "duplicate" (the first is given twice), "slow", or a reply to send as it
+    is."""
     poison_items: dict[str, str] = field(default_factory=dict)
     """Texts that fail alone, in ErrorList, and with which code."""
     poison_calls: dict[str, str] = field(default_factory=dict)
@@ -82,6 +101,26 @@ class Call:
     finished_s: float | None = None
     error: str | None = None
     """The code it was answered with."""
+
+
+class Dice:
+    """What becomes of a call by chance."""
+
+    def __init__(self) -> None:
+        self._seed: int | None = None
+        self._random = random.Random()
+
+    def word(self, behaviour: Behaviour) -> str:
+        """A word of `chances`, or ok."""
+        if self._seed != behaviour.seed:
+            self._seed = behaviour.seed
+            self._random.seed(behaviour.seed)
+        left = self._random.random()
+        for word, chance in behaviour.chances.items():
+            left -= chance
+            if left < 0:
+                return word
+        return "ok"
 
 
 class Refusal(Exception):

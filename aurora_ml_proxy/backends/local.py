@@ -85,10 +85,10 @@ class Local:
 
     async def detect_sentiment(
         self, texts: Sequence[str], language: str, *, single: bool
-    ) -> list[Answer]:
+    ) -> list[Answer] | Failure:
         """See `Backend`. A batch or one by one is the same to a local model."""
         if language != "en":
-            return [_english_only(language)] * len(texts)
+            return _english_only(language)
         # Text by text, so that others have their turn in between, and a cancelled query
         # leaves one text to finish, not 25.
         return [await self._judge(text) for text in texts]

@@ -7,7 +7,7 @@ text beyond doubt, or is not of the documented form, is the service's nonsense.
 from typing import Any
 
 from aurora_ml_proxy.backends.aws_failures import failure_of_code
-from aurora_ml_proxy.functions import Answer, Failure, Sentiment
+from aurora_ml_proxy.functions import Answer, Cause, Failure, Sentiment
 
 SCORES = {
     "POSITIVE": "Positive",
@@ -24,11 +24,18 @@ def nonsense(what: str) -> Failure:
 
 
 UNREADABLE = Failure(
-    "InvalidReply", "the service answered nonsense: an unreadable reply", retryable=True
+    "InvalidReply", "the service answered nonsense: an unreadable reply", Cause.PASSING
 )
 """For a reply with nothing in it. botocore's JSON parser makes one of any body that is
 no JSON, and botocore does not notice a body shorter than its Content-Length: a
 connection that broke in mid-reply looks so, and may hold the next time."""
+
+
+MISSING = Failure(
+    "InvalidReply",
+    "the service answered nonsense: nothing about one of the texts",
+    Cause.PASSING,
+)
 
 
 def read_single_reply(reply: Any) -> Answer:
@@ -38,28 +45,28 @@ def read_single_reply(reply: Any) -> Answer:
     return _read_result(reply)
 
 
-def read_batch_reply(reply: Any, count: int) -> list[Answer]:
+def read_batch_reply(reply: Any, count: int) -> list[Answer] | Failure:
     """The answers in a reply of BatchDetectSentiment to `count` texts, in their order.
 
-    A text that neither list mentions is a Failure of its own. An Index that is no
-    index, or is given twice, makes the numbering itself doubtful: all are Failures.
+    A text that neither list mentions is a Failure of its own, and may be asked again. An
+    Index that is no index, or is given twice, makes the numbering itself doubtful: the
+    whole reply is a Failure.
     """
     answers: dict[int, Answer] = {}
     if not isinstance(reply, dict) or "ResultList" not in reply:
-        return [UNREADABLE] * count
+        return UNREADABLE
     for key, read in (("ResultList", _read_result), ("ErrorList", _read_error)):
         items = reply.get(key)
         if not isinstance(items, list):
-            return [nonsense(f"a reply without {key}")] * count
+            return nonsense(f"a reply without {key}")
         for item in items:
             index = item.get("Index") if isinstance(item, dict) else None
             if type(index) is not int or not 0 <= index < count:
-                return [nonsense(f"an Index outside 0..{count - 1}")] * count
+                return nonsense(f"an Index outside 0..{count - 1}")
             if index in answers:
-                return [nonsense("an Index given twice")] * count
+                return nonsense("an Index given twice")
             answers[index] = read(item)
-    missing = nonsense("nothing about one of the texts")
-    return [answers.get(index, missing) for index in range(count)]
+    return [answers.get(index, MISSING) for index in range(count)]
 
 
 def _read_result(item: Any) -> Answer:

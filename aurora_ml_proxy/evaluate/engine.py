@@ -1,41 +1,72 @@
-"""The calls of one backend, over all statements and connections: what they share.
+"""What the calls of one backend share, over all statements and connections.
 
-A place for each call, first come first, the texts that are on their way, and the answers
-that a cache has kept.
+The lane that they take, the texts that are on their way, and the answers that a cache
+has kept.
 """
 
 import asyncio
-import time
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+import random
+from collections.abc import Awaitable, Callable, Sequence
 
 from aurora_ml_proxy import metrics
 from aurora_ml_proxy.backends import Backend
 from aurora_ml_proxy.evaluate.cache import Cache
 from aurora_ml_proxy.evaluate.flights import Flight, Flights
+from aurora_ml_proxy.evaluate.lane import Lane
 from aurora_ml_proxy.evaluate.records import (
     read_sentiment,
     scope_of,
     write_sentiment,
 )
-from aurora_ml_proxy.functions import Answer, Failure, Sentiment
+from aurora_ml_proxy.evaluate.tally import PROCESS, Tally
+from aurora_ml_proxy.functions import MAX_BATCH_BYTES, Answer, Sentiment
+
+MAX_ATTEMPTS = 6
+"""Tries for one call. With back-off between them a throttled call goes on for a quarter
+of a minute, half as long as a statement waits for it."""
 
 
 class Engine:
-    """Lets at most `concurrency` calls of a backend be under way, first come first.
+    """Answers from one backend. Without a cache, statements share nothing but the lane.
 
-    Without a cache, statements share nothing but the places.
+    Args of the constructor:
+        max_attempts: tries for one call, the first one included.
+        max_batch_bytes: of texts, in one call.
+        tally: where everything is counted, besides where each session is.
     """
 
     def __init__(
-        self, backend: Backend, concurrency: int, cache: Cache | None = None
+        self,
+        backend: Backend,
+        concurrency: int,
+        cache: Cache | None = None,
+        *,
+        max_attempts: int = MAX_ATTEMPTS,
+        max_batch_bytes: int = MAX_BATCH_BYTES,
+        tally: Tally = PROCESS,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
     ) -> None:
-        self.concurrency = concurrency
+        self.backend = backend
         self.cache = cache
         self.flights = Flights()
-        self._backend = backend
-        self._places = asyncio.Semaphore(concurrency)
+        self.lane = Lane(backend, concurrency)
+        self.max_attempts = max_attempts
+        self.max_batch_bytes = max_batch_bytes
+        self.tally = tally
+        self.sleep = sleep
+        self.chance = chance
         self._scopes: dict[str, bytes] = {}
+
+    @property
+    def concurrency(self) -> int:
+        """Calls that may be under way at this time."""
+        return self.lane.places.limit
+
+    @property
+    def is_instant(self) -> bool:
+        """Whether the backend's answers cost nothing."""
+        return self.backend.is_instant
 
     @property
     def epoch(self) -> int:
@@ -51,13 +82,13 @@ class Engine:
         18 more to keep it on a disk; 5 and 8 to find it there.
         """
         cache = self.cache
-        return cache is not None and cache.has_store and not self._backend.is_instant
+        return cache is not None and cache.has_store and not self.is_instant
 
     def key(self, digest: bytes, language: str) -> bytes:
         """What the cache knows the answer to a text by."""
         scope = self._scopes.get(language)
         if scope is None:
-            scope = scope_of("sentiment", *self._backend.identity, language)
+            scope = scope_of("sentiment", *self.backend.identity, language)
             self._scopes[language] = scope
         return scope + digest
 
@@ -89,28 +120,8 @@ class Engine:
             if flight.key is not None and isinstance(answer, Sentiment)
         }
         if kept:
-            self.cache.put(kept, flights[0].epoch, lasting=not self._backend.is_instant)
-
-    def place(self) -> AbstractAsyncContextManager[None]:
-        """Wait until a call may be made, and hold its place."""
-        return self._places
-
-    async def ask(
-        self, texts: Sequence[str], language: str, *, single: bool
-    ) -> list[Answer]:
-        """One call of the backend, in its place: an answer a text, in order."""
-        name = self._backend.name
-        metrics.CALLS.labels(name).inc()
-        metrics.TEXTS.labels(name).inc(len(texts))
-        started = time.perf_counter()
-        answers = await self._backend.detect_sentiment(texts, language, single=single)
-        metrics.CALL_SECONDS.labels(name).observe(time.perf_counter() - started)
-        failed = sum(isinstance(answer, Failure) for answer in answers)
-        metrics.FAILED_TEXTS.labels(name).inc(failed)
-        if len(answers) != len(texts):
-            raise AssertionError(f"{name} gave {len(answers)} answers to {len(texts)}")
-        return answers
+            self.cache.put(kept, flights[0].epoch, lasting=not self.is_instant)
 
     async def close(self) -> None:
         """Give back what the backend holds."""
-        await self._backend.close()
+        await self.backend.close()

@@ -20,8 +20,9 @@ from aurora_ml_proxy.evaluate.calls import Call
 from aurora_ml_proxy.evaluate.engine import Engine
 from aurora_ml_proxy.evaluate.flights import Joinable
 from aurora_ml_proxy.evaluate.outlook import Outlook
-from aurora_ml_proxy.evaluate.question import NULL, Kind, Question
+from aurora_ml_proxy.evaluate.question import NO_KIND, NULL, Kind, Question
 from aurora_ml_proxy.evaluate.records import digest_of
+from aurora_ml_proxy.evaluate.tally import Count, Tally
 from aurora_ml_proxy.functions import MAX_TEXT_BYTES, Answer, Failure, Sentiment
 
 Spawn = Callable[[Coroutine[Any, Any, None]], Any]
@@ -55,6 +56,8 @@ class Policy:
     null_on_error: bool = False
     uses_cache: bool = True
     """Whether the answers to other statements serve, and its own serve others."""
+    timeout_s: float | None = None
+    """How long a statement waits for a call, once it is made."""
 
 
 class Evaluation:
@@ -70,6 +73,7 @@ class Evaluation:
         function: str,
         spawn: Spawn,
         wake: Callable[[], None],
+        tally: Tally | None = None,
     ) -> None:
         self.calls = 0
         self.texts = 0
@@ -87,6 +91,13 @@ class Evaluation:
         self._spawn = spawn
         self.wake = wake
         """Tells whoever waits that something has changed."""
+        self.timeout_s = policy.timeout_s
+        self.tally = engine.tally if tally is None else tally
+        """The session's."""
+        self._asked = self._hits = self._answered = self._failed = 0
+        """What is not in the tally yet: a row must not cost more than an addition."""
+        self._pending = 0
+        """What was asked and has no answer yet."""
         self._cache = engine.cache if policy.uses_cache else None
         self._remembered: dict[str, dict[bytes, Question]] = {}
         self._remembered_bytes = 0
@@ -95,9 +106,8 @@ class Evaluation:
         self._lookups = 0
         """Looks into the store that wait for their turn or are under way."""
         self._open: dict[Kind, list[Question]] = {}
+        self._open_bytes: dict[Kind, int] = {}
         self._waits_for: set[Joinable] = set()
-        self._again: list[Question] = []
-        """What is asked again once the call that was refused is over."""
         self._is_flushing = False
         self._is_over = False
         self._failures_seen: set[str] = set()
@@ -132,9 +142,24 @@ class Evaluation:
             self._remembered_bytes += len(text) + QUESTION_BYTES
             if self._remembered_bytes > MAX_REMEMBERED_BYTES:
                 self._forget()
+            self._count(question)
             if not question.is_answered:
                 self._find_answer(question)
+        else:
+            self._count(question)
         return question
+
+    def _count(self, question: Question) -> None:
+        if question.kind is NO_KIND:
+            return  # a long text that is taken as NULL
+        self._asked += 1
+        if not question.is_answered:
+            question.asked += 1
+            self._pending += 1
+        elif question.answer is not None:
+            self._hits += 1
+        else:
+            self._failed += 1
 
     def _forget(self) -> None:
         """Make room, where most is remembered: no language drives out another."""
@@ -162,7 +187,9 @@ class Evaluation:
         key = None
         if self._cache is not None:
             key = self._engine.key(digest_of(text), kind[0])
-        return Question(read_text(text, self._function), kind, key)
+        question = Question(read_text(text, self._function), kind, key)
+        question.size = len(text)
+        return question
 
     def _warn(self, errno: int, message: str) -> None:
         self.warning_count += 1
@@ -197,6 +224,12 @@ class Evaluation:
         self.cached += len(answers)
         return answers
 
+    def count_known(self, texts: int) -> None:
+        """Texts were answered by their hashes, without a question: they are hits too."""
+        self._asked += texts
+        self._hits += texts
+        self._report()
+
     # Answers that are there already, or on their way.
 
     def _find_answer(self, question: Question) -> None:
@@ -214,13 +247,15 @@ class Evaluation:
             return False
         answer = self.recall(key)
         if answer is not None:
+            question.is_hit = True
             self.settle(question, answer)
             return True
         flight = engine.flights.find(key, engine.epoch)
-        if flight is None or question.is_alone:
+        if flight is None:
             return False
         metrics.CACHE_JOINS.inc()
         self.cached += 1
+        question.is_hit = True
         flight.call.join(self, flight, question)
         self._waits_for.add(flight.call)
         return True
@@ -244,20 +279,28 @@ class Evaluation:
         for question in asked:
             answer = answers.get(question.key or b"")
             if answer is not None:
+                question.is_hit = True
                 self.settle(question, answer)
             else:
                 self._add_to_batch(question)
         if self._is_flushing and not self._lookups:
             self.flush()
+        self._report()
         self.wake()
 
     # Calls.
 
     def _add_to_batch(self, question: Question) -> None:
-        batch = self._open.setdefault(question.kind, [])
+        kind = question.kind
+        size = self._open_bytes.get(kind, 0) + question.size
+        if kind in self._open and size > self._engine.max_batch_bytes:
+            self._send(kind, is_last=True)
+            size = question.size
+        batch = self._open.setdefault(kind, [])
         batch.append(question)
-        if len(batch) == question.kind[1]:
-            self._send(question.kind, is_last=False)
+        self._open_bytes[kind] = size
+        if len(batch) == kind[1]:
+            self._send(kind, is_last=False)
 
     def flush(self) -> None:
         """Send what waits for its batch to fill: no more texts come for now."""
@@ -277,13 +320,17 @@ class Evaluation:
         language, batch_size = kind
         if not batch or (len(batch) < batch_size and not is_last):
             self._open[kind] = batch
+            self._open_bytes[kind] = sum(question.size for question in batch)
             return
+        self._open_bytes[kind] = 0
         call = Call(self._engine, language, single=batch_size == 1)
         self._waits_for.add(call)
         for question in batch:
             call.ask(self, question)
         self.calls += 1
         self.texts += len(call)
+        if batch_size == 1:
+            self.tally.add("singles", len(call))
         if self._cache is not None:
             metrics.CACHE_MISSES.inc(len(call))
             metrics.CACHE_JOINS.inc(len(batch) - len(call))
@@ -292,31 +339,27 @@ class Evaluation:
     def settle(self, question: Question, answer: Answer) -> None:
         """See `Asker`."""
         question.text = question.key = None
+        asked, question.asked = question.asked, 0
+        self._pending -= asked
         if isinstance(answer, Sentiment):
             question.answer = answer
             question.is_answered = True
+            of_its_own = int(not question.is_hit)
+            self._answered += of_its_own
+            self._hits += asked - of_its_own
             return
+        self._failed += asked
         self._fail(question, answer)
-
-    def ask_again(self, question: Question) -> None:
-        """See `Asker`."""
-        question.is_alone = True
-        self._again.append(question)
 
     def call_ended(self, call: Joinable, error: BaseException | None) -> None:
         """See `Asker`."""
         self._waits_for.discard(call)
-        again, self._again = self._again, []
-        for question in again:
-            self._add_to_batch(question)
-        for kind in {question.kind for question in again}:
-            if kind in self._open:
-                self._send(kind, is_last=True)
         if error is not None:
             self.failure = self.failure or BackendFailed(
                 f"{self._function}: the call of the model service failed inside the "
                 f"proxy ({type(error).__name__})"
             )
+        self._report()
         self.wake()
 
     def _fail(self, question: Question, failure: Failure) -> None:
@@ -339,3 +382,19 @@ class Evaluation:
         for call in list(self._waits_for):
             call.leave(self)
         self._waits_for.clear()
+        self._failed += self._pending
+        self._pending = 0
+        self._report()
+
+    def _report(self) -> None:
+        """Bring the tally up to date: what is pending is asked, and has no end yet."""
+        counts: tuple[tuple[Count, int], ...] = (
+            ("logical_requests", self._asked),
+            ("cache_hits", self._hits),
+            ("logical_responses", self._answered),
+            ("logical_failures", self._failed),
+        )
+        for count, number in counts:
+            if number:
+                self.tally.add(count, number)
+        self._asked = self._hits = self._answered = self._failed = 0

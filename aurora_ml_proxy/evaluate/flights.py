@@ -4,22 +4,26 @@ Single flight, over all connections: whoever asks about a text that is on its wa
 for the same answer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from aurora_ml_proxy.evaluate.question import Question
+from aurora_ml_proxy.evaluate.tally import Tally
 from aurora_ml_proxy.functions import Answer
 
 
 class Asker(Protocol):
     """A statement."""
 
+    timeout_s: float | None
+    """How long it waits for a call, once that is made; None for as long as it takes."""
+    tally: Tally
+    """Where its calls are counted."""
+    wake: Callable[[], None]
+    """Tells it that something has changed."""
+
     def settle(self, question: Question, answer: Answer) -> None:
         """A question of its own has an answer, or a failure."""
-        ...
-
-    def ask_again(self, question: Question) -> None:
-        """The call was refused, maybe for another's text: ask by itself."""
         ...
 
     def call_ended(self, call: "Joinable", error: BaseException | None) -> None:
@@ -49,7 +53,7 @@ class Flight:
     ) -> None:
         self.call = call
         self.owner = owner
-        """Whose call it was at first."""
+        """Whose call it was at first: its turns, and its counts."""
         self.text = text
         self.key = key
         """What others find it by; None: nobody joins."""

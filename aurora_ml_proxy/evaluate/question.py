@@ -11,7 +11,10 @@ NO_KIND: Kind = ("", 0)
 class Question:
     """A distinct text, and its answer once it is there."""
 
-    __slots__ = ("answer", "cells", "is_alone", "is_answered", "key", "kind", "text")
+    __slots__ = (
+        *("answer", "asked", "cells", "is_answered", "is_hit", "key", "kind", "size"),
+        "text",
+    )
 
     def __init__(
         self, text: str | None, kind: Kind = NO_KIND, key: bytes | None = None
@@ -21,8 +24,12 @@ class Question:
         self.kind = kind
         self.key = key
         """What the cache knows it by; None when it is not to be known there."""
-        self.is_alone = False
-        """Whether it joins nobody's call: one that it had joined was refused."""
+        self.size = 0
+        """Bytes of UTF-8."""
+        self.asked = 0
+        """How often the statement has asked it while it had no answer."""
+        self.is_hit = False
+        """Whether another statement's call answers it."""
         self.is_answered = text is None
         self.answer: Sentiment | None = None
         """None is SQL's NULL."""

@@ -104,8 +104,17 @@ def new_service(
             key=key,
         ),
         context=Context(
-            engine=Engine(new_backend(settings), sentiment.concurrency, cache),
-            policy=Policy(sentiment.long_text, sentiment.on_error == "null"),
+            engine=Engine(
+                new_backend(settings),
+                sentiment.concurrency,
+                cache,
+                max_attempts=settings.comprehend.max_attempts,
+            ),
+            policy=Policy(
+                sentiment.long_text,
+                sentiment.on_error == "null",
+                timeout_s=sentiment.inference_timeout_ms / 1000,
+            ),
             names=NameFilter(FUNCTIONS),
             spawn=spawn,
             upstream=name_of(settings.upstream),

@@ -23,6 +23,7 @@ from aurora_ml_proxy.evaluate.evaluation import (
     Spawn,
     StatementWarning,
 )
+from aurora_ml_proxy.evaluate.tally import Tally
 from aurora_ml_proxy.intercept.names import ViewNames
 from aurora_ml_proxy.plan.dialect import Dialect, depends_on_session
 from aurora_ml_proxy.plan.plan import Inline, Plan, Splice
@@ -107,6 +108,8 @@ class Answerer:
         self._engine = engine
         self._policy = policy
         self._spawn = spawn
+        self.tally = Tally(engine.tally)
+        """What this session has asked, for SHOW STATUS."""
         self._evaluation: Evaluation | None = None
         self._queries = Queries(upstream, layout)
         self.prepared = PreparedStatements(
@@ -721,7 +724,8 @@ class Answerer:
 
     def _evaluate(self, function: str, inbox: Inbox) -> Evaluation:
         self._evaluation = Evaluation(
-            self._engine, self._policy, function, self._spawn, inbox.wake
+            *(self._engine, self._policy, function, self._spawn, inbox.wake),
+            self.tally,
         )
         return self._evaluation
 

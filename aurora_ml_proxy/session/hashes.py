@@ -59,6 +59,7 @@ class HashedTexts:
                     self._answer(known, number_of(of_key), answer)
                 else:
                     self.wanted.add(of_key)
+        self._evaluation.count_known(self.found)
 
     @property
     def count(self) -> int:

@@ -1,6 +1,7 @@
 """An AWS environment of the tests' own: no test sees the developer's credentials."""
 
 import os
+import time
 
 import pytest
 
@@ -28,33 +29,17 @@ async def fake():
         yield fake
 
 
-class Naps:
-    """A sleep that takes no time and remembers what it was asked for."""
-
-    def __init__(self):
-        self.seconds = []
-
-    async def __call__(self, seconds):
-        self.seconds.append(seconds)
-
-
 @pytest.fixture
-def naps():
-    return Naps()
-
-
-@pytest.fixture
-async def comprehend(fake, naps):
+async def comprehend(fake):
     """Makes backends that ask the fake; closes them."""
     made = []
 
-    def make(concurrency=4, **settings):
+    def make(concurrency=4, clock=time.monotonic, **settings):
         settings = {"endpoint_url": fake.url, "timeout_s": 10.0, **settings}
         backend = Comprehend(
             config.Comprehend(**settings),
             concurrency=concurrency,
-            sleep=naps,
-            jitter=lambda: 1.0,
+            clock=clock,
         )
         made.append(backend)
         return backend

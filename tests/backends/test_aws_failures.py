@@ -1,3 +1,6 @@
+import datetime as dt
+from email.utils import format_datetime
+
 import pytest
 from botocore import exceptions as aws
 from botocore.parsers import QueryParser, ResponseParserError
@@ -9,8 +12,9 @@ from botocore.retries.standard import (
 from aurora_ml_proxy.backends.aws_failures import (
     failure_of,
     failure_of_code,
-    is_throttling,
+    is_expired,
 )
+from aurora_ml_proxy.functions import Cause
 
 # Of other services' operations: DynamoDB's tables and transactions, EC2's calls,
 # CloudSearch's bandwidth, Route 53's queue.
@@ -60,8 +64,7 @@ def test_a_broken_service_is_retryable_whatever_its_code(status):
 )
 def test_throttling_is_known_in_all_its_spellings(code):
     failure = failure_of_code(code)
-    assert failure.retryable
-    assert is_throttling(failure)
+    assert failure.cause is Cause.THROTTLED
     assert failure.code == code
 
 
@@ -78,8 +81,7 @@ def test_throttling_is_known_in_all_its_spellings(code):
 )
 def test_a_texts_own_error_is_retryable_in_all_its_spellings(code):
     failure = failure_of_code(code)
-    assert failure.retryable
-    assert not is_throttling(failure)
+    assert failure.cause is Cause.PASSING
 
 
 @pytest.mark.parametrize(
@@ -89,16 +91,60 @@ def test_a_texts_own_error_is_retryable_in_all_its_spellings(code):
         ("UnrecognizedClientException", "credential"),
         ("ExpiredTokenException", "expired"),
         ("SignatureDoesNotMatch", "clock"),
-        ("TextSizeLimitExceededException", "5,000 bytes"),
         ("UnsupportedLanguageException", "language"),
-        ("ValidationException", "refuses"),
     ],
 )
 def test_the_common_refusals_say_what_to_do_and_are_final(code, hint):
     failure = failure_of(client_error(code))
     assert failure.code == code
     assert hint in failure.message
-    assert not failure.retryable
+    assert failure.cause is Cause.LASTING
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("TextSizeLimitExceededException", "5,000 bytes"),
+        ("BatchSizeLimitExceededException", "25 texts"),
+        ("InvalidRequestException", "refuses"),
+        ("ValidationException", "refuses"),
+    ],
+)
+def test_what_may_be_one_texts_fault_is_told_apart(code, hint):
+    failure = failure_of(client_error(code))
+    assert hint in failure.message and failure.cause is Cause.REFUSED
+
+
+def test_refused_credentials_are_told_from_denied_access():
+    assert is_expired(failure_of(client_error("ExpiredTokenException")))
+    assert is_expired(failure_of(client_error("UnrecognizedClientException", 403)))
+    assert not is_expired(failure_of(client_error("AccessDeniedException")))
+
+
+def advised(value, code="ThrottlingException", status=400):
+    error = client_error(code, status)
+    error.response["ResponseMetadata"]["HTTPHeaders"] = {"retry-after": value}
+    return failure_of(error)
+
+
+def test_a_service_may_say_when_to_come_again():
+    assert advised("7").retry_after_s == 7
+    assert advised("0", "ServiceUnavailableException", 503).retry_after_s == 0
+    assert advised("3", "Odd", 429).retry_after_s == 3
+    assert advised("3", "Odd", 502).retry_after_s == 3
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60)
+    assert 58 < advised(format_datetime(later, usegmt=True)).retry_after_s <= 60
+    assert advised("Wed, 21 Oct 2015 07:28:00 GMT").retry_after_s == 0
+    assert advised("Wed, 21 Oct 2015 07:28:00 -0000").retry_after_s == 0
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "٣", "9" * 400])
+def test_what_is_no_time_is_none(value):
+    assert advised(value).retry_after_s is None
+
+
+def test_a_failure_that_lasts_is_not_asked_again_whatever_the_service_says():
+    assert advised("7", "AccessDeniedException").retry_after_s is None
 
 
 def test_a_denied_role_is_told_from_a_denied_call():

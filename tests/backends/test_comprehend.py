@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from aurora_ml_proxy import config
-from aurora_ml_proxy.backends.comprehend import Comprehend
+from aurora_ml_proxy.backends.comprehend import RENEWAL_S, Comprehend
 from aurora_ml_proxy.backends.oracle import expected
-from aurora_ml_proxy.functions import LANGUAGES, Failure
+from aurora_ml_proxy.functions import LANGUAGES, Cause, Failure
 
 TEXTS = [f"text {i}" for i in range(25)]
 ROLE = "arn:aws:iam::123456789012:role/reader"
@@ -20,8 +20,7 @@ def right(texts, language="en"):
     return [expected(text, language) for text in texts]
 
 
-def assert_all_fail(answers, count, code):
-    assert len(answers) == count
+def assert_fails(*answers, code):
     for answer in answers:
         assert isinstance(answer, Failure)
         assert answer.code == code
@@ -61,87 +60,54 @@ async def test_every_language_is_passed_on(fake, comprehend):
 async def test_a_text_that_fails_alone_leaves_the_others_answered(fake, comprehend):
     fake.behaviour.poison_items = {TEXTS[3]: "TextSizeLimitExceededException"}
     answers = await comprehend().detect_sentiment(TEXTS, "en", single=False)
-    assert_all_fail([answers.pop(3)], 1, "TextSizeLimitExceededException")
+    assert_fails(answers.pop(3), code="TextSizeLimitExceededException")
     assert answers == right(TEXTS[:3] + TEXTS[4:])
     assert len(fake.calls) == 1
 
 
-async def test_only_the_texts_that_failed_for_the_moment_are_asked_again(
-    fake, comprehend, naps
-):
-    fake.behaviour.script = ["item_errors", "item_errors"]
-    answers = await comprehend().detect_sentiment(TEXTS[:7], "en", single=False)
-    assert answers == right(TEXTS[:7])
-    asked = [call.texts for call in fake.calls]
-    assert asked == [TEXTS[:7], [TEXTS[1], TEXTS[3], TEXTS[5]], [TEXTS[3]]]
-    assert naps.seconds == [0.05, 0.1]
-
-
-async def test_a_text_that_keeps_failing_is_given_up(fake, comprehend):
-    fake.behaviour.poison_items = {"bad": "INTERNAL_SERVER_ERROR"}
-    backend = comprehend(max_attempts=3)
-    good, bad = await backend.detect_sentiment(["good", "bad"], "en", single=False)
-    assert good == expected("good", "en")
-    assert_all_fail([bad], 1, "INTERNAL_SERVER_ERROR")
-    assert [call.texts for call in fake.calls] == [["good", "bad"], ["bad"], ["bad"]]
-
-
-@pytest.mark.parametrize("step", ["throttle", "500", "503", "reset", "truncated"])
-@pytest.mark.parametrize("single", [True, False])
-async def test_a_passing_trouble_is_retried_until_it_passes(
-    fake, comprehend, step, single
-):
-    fake.behaviour.script = [step] * 3
-    answers = await comprehend().detect_sentiment(["a"], "en", single=single)
-    assert answers == right(["a"])
-    assert [call.error is None for call in fake.calls] == [False, False, False, True]
-
-
 @pytest.mark.parametrize(
-    ("step", "code"),
+    ("step", "code", "cause"),
     [
-        ("throttle", "ThrottlingException"),
-        ("500", "InternalServerException"),
-        ("503", "ServiceUnavailableException"),
-        ("reset", "ConnectionClosedError"),
-        ("truncated", "InvalidReply"),
-        ("garbage", "InvalidReply"),
+        ("throttle", "ThrottlingException", Cause.THROTTLED),
+        ("429", "TooManyRequestsException", Cause.THROTTLED),
+        ("500", "InternalServerException", Cause.PASSING),
+        ("503", "ServiceUnavailableException", Cause.PASSING),
+        ("reset", "ConnectionClosedError", Cause.PASSING),
+        ("truncated", "InvalidReply", Cause.PASSING),
+        ("garbage", "InvalidReply", Cause.PASSING),
+        ("denied", "AccessDeniedException", Cause.LASTING),
     ],
 )
-async def test_a_lasting_trouble_fails_every_text_after_max_attempts(
-    fake, comprehend, step, code
+async def test_a_trouble_is_one_failure_and_the_service_is_asked_once(
+    fake, comprehend, step, code, cause
 ):
     fake.behaviour.script = [step] * 10
-    backend = comprehend(max_attempts=4)
-    answers = await backend.detect_sentiment(TEXTS[:5], "en", single=False)
-    assert_all_fail(answers, 5, code)
-    assert len(fake.calls) == 4
+    answers = await comprehend().detect_sentiment(TEXTS[:5], "en", single=False)
+    assert_fails(answers, code=code)
+    assert answers.cause is cause and answers.retry_after_s is None
+    assert len(fake.calls) == 1
 
 
-async def test_throttling_backs_off_longer_up_to_a_limit(fake, comprehend, naps):
-    fake.behaviour.script = ["throttle"] * 7
-    await comprehend(max_attempts=8).detect_sentiment(["a"], "en", single=False)
-    assert naps.seconds == [1, 2, 4, 8, 16, 20, 20]
-
-
-async def test_a_long_spell_of_throttling_uses_up_no_quota(fake, comprehend):
-    # botocore's own standard mode gives up retrying here; see Comprehend's docstring.
-    backend = comprehend(max_attempts=6)
-    fake.behaviour.script = ["throttle", "throttle", "throttle", "ok"] * 50
-    for _ in range(50):
-        answers = await backend.detect_sentiment(["a"], "en", single=False)
-        assert answers == right(["a"])
-    assert len(fake.calls) == 200
+@pytest.mark.parametrize("step", ["429", "throttle", "503"])
+async def test_when_to_come_again_is_passed_on(fake, comprehend, step):
+    fake.behaviour.script, fake.behaviour.retry_after_s = [step], 7
+    answers = await comprehend().detect_sentiment(["a"], "en", single=False)
+    assert answers.retryable and answers.retry_after_s == 7
 
 
 @pytest.mark.parametrize(
     "code",
-    ["InvalidRequestException", "ValidationException", "UnsupportedLanguageException"],
+    [
+        "InvalidRequestException",
+        "ValidationException",
+        "TextSizeLimitExceededException",
+    ],
 )
-async def test_a_refusal_is_final_and_never_asked_again(fake, comprehend, code):
+async def test_a_refusal_may_be_for_one_of_the_texts(fake, comprehend, code):
     fake.behaviour.poison_calls = {TEXTS[0]: code}
     answers = await comprehend().detect_sentiment(TEXTS[:3], "en", single=False)
-    assert_all_fail(answers, 3, code)
+    assert_fails(answers, code=code)
+    assert answers.cause is Cause.REFUSED
     assert len(fake.calls) == 1
 
 
@@ -175,8 +141,9 @@ async def test_a_refusal_is_final_and_never_asked_again(fake, comprehend, code):
 async def test_nonsense_is_a_failure_and_never_a_guess(fake, comprehend, reply):
     fake.behaviour.script = [reply]
     answers = await comprehend().detect_sentiment(["a"], "en", single=False)
-    assert_all_fail(answers, 1, "InvalidReply")
-    assert "nonsense" in answers[0].message
+    failures = [answers] if isinstance(answers, Failure) else answers
+    assert_fails(*failures, code="InvalidReply")
+    assert "nonsense" in failures[0].message
     assert len(fake.calls) == 1
 
 
@@ -184,23 +151,23 @@ async def test_a_dropped_result_fails_its_text_only(fake, comprehend):
     fake.behaviour.script = ["drop"]
     answers = await comprehend().detect_sentiment(["a", "b"], "en", single=False)
     assert answers[0] == expected("a", "en")
-    assert_all_fail(answers[1:], 1, "InvalidReply")
+    assert_fails(*answers[1:], code="InvalidReply")
 
 
 async def test_a_slow_reply_is_given_up_after_timeout_s(fake, comprehend):
     fake.hold()
-    backend = comprehend(timeout_s=0.05, max_attempts=2)
+    backend = comprehend(timeout_s=0.05)
     answers = await backend.detect_sentiment(["a"], "en", single=False)
-    assert_all_fail(answers, 1, "ReadTimeoutError")
-    assert "timeout_s" in answers[0].message
-    assert len(fake.calls) == 2
+    assert_fails(answers, code="ReadTimeoutError")
+    assert "timeout_s" in answers.message
+    assert len(fake.calls) == 1
 
 
 async def test_an_endpoint_that_nobody_listens_on_says_what_to_check(comprehend):
-    backend = comprehend(endpoint_url="http://127.0.0.1:1", max_attempts=2)
+    backend = comprehend(endpoint_url="http://127.0.0.1:1")
     answers = await backend.detect_sentiment(["a"], "en", single=False)
-    assert_all_fail(answers, 1, "EndpointConnectionError")
-    assert "comprehend.endpoint_url" in answers[0].message
+    assert_fails(answers, code="EndpointConnectionError")
+    assert "comprehend.endpoint_url" in answers.message
 
 
 async def test_missing_credentials_say_what_to_set(fake, comprehend, monkeypatch):
@@ -209,16 +176,16 @@ async def test_missing_credentials_say_what_to_set(fake, comprehend, monkeypatch
     for settings in ({}, {"role_arn": ROLE}):
         backend = comprehend(**settings)
         answers = await backend.detect_sentiment(["a"], "en", single=False)
-        assert_all_fail(answers, 1, "NoCredentialsError")
-        assert "AWS_ACCESS_KEY_ID" in answers[0].message
+        assert_fails(answers, code="NoCredentialsError")
+        assert "AWS_ACCESS_KEY_ID" in answers.message
     assert not fake.calls
 
 
 async def test_denied_access_names_the_iam_actions(fake, comprehend):
     fake.behaviour.denied_actions = ["BatchDetectSentiment"]
     answers = await comprehend().detect_sentiment(["a"], "en", single=False)
-    assert_all_fail(answers, 1, "AccessDeniedException")
-    assert "comprehend:BatchDetectSentiment" in answers[0].message
+    assert_fails(answers, code="AccessDeniedException")
+    assert "comprehend:BatchDetectSentiment" in answers.message
     assert len(fake.calls) == 1
 
 
@@ -269,12 +236,74 @@ async def test_a_roles_credentials_are_renewed_before_they_expire(
     assert second == fake.role_calls[-1].issued_key_id
 
 
+async def test_credentials_that_were_revoked_are_looked_for_anew(
+    fake, comprehend, monkeypatch
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
+    backend = comprehend(role_arn=ROLE)
+    assert await backend.detect_sentiment(["a"], "en", single=False) == right(["a"])
+    fake.behaviour.expired_keys = [fake.calls[0].access_key_id]
+    answers = await backend.detect_sentiment(["a"], "en", single=False)
+    assert_fails(answers, code="ExpiredTokenException")
+    assert answers.cause is Cause.PASSING
+    assert await backend.detect_sentiment(["a"], "en", single=False) == right(["a"])
+    _, second = fake.role_calls
+    assert fake.calls[-1].access_key_id == second.issued_key_id
+
+
+async def test_credentials_that_somebody_has_written_anew_are_found(
+    fake, comprehend, monkeypatch, tmp_path
+):
+    file = tmp_path / "credentials"
+
+    def write(key):
+        file.write_text(f"[default]\naws_access_key_id={key}\naws_secret_access_key=x\n")
+
+    write("AKIAOLD")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    now_s = [0.0]
+    backend = comprehend(clock=lambda: now_s[0])
+    fake.behaviour.expired_keys = ["AKIAOLD"]
+    answers = await backend.detect_sentiment(["a"], "en", single=False)
+    assert_fails(answers, code="ExpiredTokenException")
+    assert not answers.retryable and "renew" in answers.message  # there are no others
+    write("AKIANEW")
+    answers = await backend.detect_sentiment(["a"], "en", single=False)
+    assert not answers.retryable  # it has just looked
+    now_s[0] += RENEWAL_S
+    answers = await backend.detect_sentiment(["a"], "en", single=False)
+    assert answers.retryable
+    assert await backend.detect_sentiment(["a"], "en", single=False) == right(["a"])
+    assert fake.calls[-1].access_key_id == "AKIANEW"
+
+
+async def test_calls_that_meet_a_revoked_key_together_renew_it_once(
+    fake, comprehend, monkeypatch
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
+    backend = comprehend(role_arn=ROLE)
+    await backend.detect_sentiment(["a"], "en", single=False)
+    fake.behaviour.expired_keys = [fake.calls[0].access_key_id]
+    fake.hold()
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(backend.detect_sentiment([text], "en", single=False))
+            for text in TEXTS[:4]
+        ]
+        await fake.wait_for_calls(5)
+        fake.release()
+    assert all(task.result().retryable for task in tasks)
+    assert len(fake.role_calls) == 2
+
+
 async def test_a_role_that_may_not_be_assumed_says_so(fake, comprehend, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
     fake.behaviour.denied_actions = ["AssumeRole"]
     answers = await comprehend(role_arn=ROLE).detect_sentiment(["a"], "en", single=False)
-    assert_all_fail(answers, 1, "AccessDenied")
-    assert "comprehend.role_arn" in answers[0].message
+    assert_fails(answers, code="AccessDenied")
+    assert "comprehend.role_arn" in answers.message
     assert not fake.calls
 
 
@@ -307,25 +336,6 @@ async def test_a_cancelled_call_raises_at_once_and_its_thread_ends(fake, compreh
     fake.release()
     answers = await backend.detect_sentiment(["b"], "en", single=False)
     assert answers == right(["b"])
-
-
-async def test_a_cancelled_call_is_not_retried(fake):
-    fake.behaviour.script = ["throttle"] * 10
-    napping = asyncio.Event()
-
-    async def forever(_seconds):
-        napping.set()
-        await asyncio.Event().wait()
-
-    backend = Comprehend(
-        config.Comprehend(endpoint_url=fake.url), concurrency=1, sleep=forever
-    )
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(backend.detect_sentiment(["a"], "en", single=False))
-        await napping.wait()
-        task.cancel()
-    assert len(fake.calls) == 1
-    await backend.close()
 
 
 async def test_closing_ends_threads_and_connections(fake):

@@ -12,46 +12,6 @@ from aurora_ml_proxy.functions import Failure, Sentiment
 NEUTRAL = Sentiment("NEUTRAL", 0.5)
 
 
-async def test_no_more_calls_than_the_limit_have_a_place():
-    backend, spawn = FakeBackend(), Spawner()
-    backend.gate.clear()
-    engine = Engine(backend, concurrency=2)
-
-    async def ask(text: str) -> None:
-        async with engine.place():
-            await engine.ask([text], "en", single=True)
-
-    tasks = [spawn(ask(str(i))) for i in range(5)]
-    await settle()
-    assert backend.in_flight == 2 and len(backend.calls) == 2
-    tasks[2].cancel()  # it waits for a place, and gives up its turn
-    tasks[0].cancel()  # and this one gives its place back
-    await settle()
-    assert backend.cancelled == 1 and backend.in_flight == 2
-    backend.gate.set()
-    await settle()
-    assert backend.most_in_flight == 2
-    assert [texts for texts, _, _ in backend.calls] == [["0"], ["1"], ["3"], ["4"]]
-    assert not spawn.failures
-
-
-async def test_answers_come_in_order_and_failures_among_them():
-    backend = FakeBackend()
-    backend.replies["b"] = Failure("Code", "message")
-    answers = await Engine(backend, 1).ask(["a", "b"], "de", single=False)
-    assert answers == [NEUTRAL, Failure("Code", "message")]
-    assert backend.calls == [(["a", "b"], "de", False)]
-
-
-async def test_a_backend_that_miscounts_is_a_mistake_of_ours():
-    class Short(FakeBackend):
-        async def detect_sentiment(self, texts, language, *, single):
-            return []
-
-    with pytest.raises(AssertionError, match="0 answers to 1"):
-        await Engine(Short(), 1).ask(["a"], "en", single=False)
-
-
 async def test_a_key_tells_texts_languages_and_services_apart():
     def engine(*identity: str) -> Engine:
         backend = FakeBackend()

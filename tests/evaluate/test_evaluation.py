@@ -18,7 +18,8 @@ from aurora_ml_proxy.evaluate.evaluation import (
 )
 from aurora_ml_proxy.evaluate.question import NULL
 from aurora_ml_proxy.evaluate.stored import StoredAnswers
-from aurora_ml_proxy.functions import Failure, Sentiment
+from aurora_ml_proxy.evaluate.tally import Tally
+from aurora_ml_proxy.functions import Cause, Failure, Sentiment
 
 NEUTRAL = Sentiment("NEUTRAL", 0.5)
 
@@ -253,16 +254,19 @@ async def test_enough_is_enough():
     assert not bench.evaluation.is_saturated and bench.woken == 4
 
 
-async def test_cancelling_stops_every_call_and_forgets_what_waits():
+@pytest.mark.parametrize("is_instant", [False, True])
+async def test_cancelling_stops_every_call_and_forgets_what_waits(is_instant):
     bench = Bench(concurrency=1)
+    bench.backend.is_instant = is_instant
     bench.backend.gate.clear()
     questions = bench.ask(*(b"%d" % i for i in range(60)))
     await settle()
     bench.evaluation.cancel()
     await settle()
-    assert bench.backend.cancelled == 1 and bench.evaluation.in_flight == 0
-    assert not bench.spawn.tasks and not bench.spawn.failures
+    assert bench.backend.cancelled == is_instant and bench.evaluation.in_flight == 0
+    bench.backend.gate.set()  # what is under way cannot be taken back
     await bench.finish()
+    assert not bench.spawn.tasks and not bench.spawn.failures
     assert len(bench.texts) == 1
     assert not any(q.is_answered for q in questions)
 
@@ -450,7 +454,9 @@ async def test_with_everybody_cancelled_every_call_ends():
     for statement in statements:
         statement.evaluation.cancel()
     await settle()
-    assert shared.backend.cancelled == 1 and not shared.spawn.tasks
+    shared.backend.gate.set()
+    await settle()
+    assert len(shared.backend.calls) == 1 and not shared.spawn.tasks
     assert len(shared.engine.flights) == 0
 
 
@@ -477,52 +483,20 @@ async def test_who_has_joined_takes_a_failure_by_its_own_policy():
     assert are_answered(questions) and shared.all_texts == ["a", "b", "a"]
 
 
-class Poisoned(FakeBackend):
-    """One bad text, and the whole call is refused."""
-
-    async def detect_sentiment(self, texts, language, *, single):
-        answers = await super().detect_sentiment(texts, language, single=single)
-        if "bad" in texts:
-            return [Failure("InvalidRequestException", "bad text")] * len(texts)
-        return answers
-
-
 @pytest.mark.parametrize("size", [25, 3])
 async def test_anothers_bad_text_takes_no_answer_away(size):
     shared = Shared(concurrency=1)
-    shared.backend = Poisoned()
-    shared.engine = Engine(shared.backend, 1, shared.cache)
-    shared.backend.gate.clear()
+    shared.backend.poison["bad"] = Failure("InvalidRequest", "no", Cause.REFUSED)
     guilty, innocent = shared.statement(), shared.statement()
     guilty.ask(b"bad", *numbers(0, 9))
     guilty.evaluation.flush()
     questions = innocent.ask(*numbers(0, 20), size=size)
     innocent.evaluation.flush()
-    await settle()
-    shared.backend.gate.set()
-    for _ in range(4):
+    for _ in range(10):
         await settle()
     assert guilty.evaluation.failure is not None
     assert innocent.evaluation.failure is None and are_answered(questions)
     assert not innocent.evaluation.in_flight
-    assert all(len(texts) <= size for texts, _, _ in shared.backend.calls[1:])
-
-
-async def test_who_asks_again_takes_the_next_failure_for_its_own():
-    shared = Shared(concurrency=1)
-    shared.backend.replies = {str(n): Failure("AccessDenied", "no") for n in range(5)}
-    shared.backend.gate.clear()
-    first, second, third = (shared.statement() for _ in range(3))
-    for statement in (first, second, third):
-        statement.ask(*numbers(0, 5))
-        statement.evaluation.flush()
-    shared.backend.gate.set()
-    for _ in range(4):
-        await settle()
-    for statement in (first, second, third):
-        assert isinstance(statement.evaluation.failure, BackendFailed)
-        assert not statement.evaluation.in_flight
-    assert len(shared.backend.calls) == 3 and len(shared.engine.flights) == 0
 
 
 async def test_a_session_may_do_without_the_cache():
@@ -554,6 +528,138 @@ async def test_without_a_cache_statements_share_nothing():
     other.flush()
     await settle()
     assert bench.texts == [["a"], ["a"]]
+
+
+# Counts.
+
+
+def counts(statement: Bench) -> tuple[int, int, int, int]:
+    tally = statement.evaluation.tally
+    asked, hits = tally["logical_requests"], tally["cache_hits"]
+    answered, failed = tally["logical_responses"], tally["logical_failures"]
+    assert asked == hits + answered + failed
+    return asked, hits, answered, failed
+
+
+def counting(statement: Bench) -> Bench:
+    statement.evaluation.tally = Tally()
+    return statement
+
+
+async def test_every_row_is_a_request_and_every_one_but_the_first_a_hit():
+    shared = Shared()
+    first = counting(shared.statement())
+    first.ask(b"a", b"a", b"b", None, b"", b"a")
+    await first.finish()
+    first.ask(b"a")
+    first.evaluation.cancel()
+    assert counts(first) == (5, 3, 2, 0)
+    second = counting(shared.statement())
+    second.ask(b"a", b"a", b"c")
+    await second.finish()
+    assert counts(second) == (3, 2, 1, 0)
+
+
+async def test_an_answer_that_another_statement_asked_for_is_a_hit():
+    shared = Shared()
+    shared.backend.gate.clear()
+    first, second = counting(shared.statement()), counting(shared.statement())
+    first.ask(b"a", b"b")
+    second.ask(b"b", b"b", b"c")
+    first.evaluation.flush()
+    second.evaluation.flush()
+    shared.backend.gate.set()
+    await settle()
+    assert counts(first) == (2, 0, 2, 0) and counts(second) == (3, 2, 1, 0)
+
+
+async def test_an_answer_from_the_store_is_a_hit():
+    store = FakeStore()
+    shared = Shared(store=store)
+    first = shared.statement()
+    first.ask(b"a")
+    await first.finish()
+    shared.cache.forget_memory()
+    second = counting(shared.statement())
+    second.ask(b"a", b"a")
+    await second.finish()
+    assert counts(second) == (2, 2, 0, 0)
+
+
+async def test_failures_are_failures_however_often_they_are_asked():
+    bench = counting(Bench(Policy(null_on_error=True)))
+    bench.backend.replies["a"] = Failure("X", "no")
+    bench.ask(b"a", b"a", b"b")
+    await bench.finish()
+    bench.ask(b"a")
+    bench.evaluation.cancel()
+    assert counts(bench) == (4, 0, 1, 3)
+
+
+async def test_what_was_never_answered_is_a_failure():
+    bench = counting(Bench(concurrency=1))
+    bench.backend.gate.clear()
+    bench.ask(*numbers(0, 60), b"1")
+    await settle()
+    bench.evaluation.cancel()
+    bench.backend.gate.set()
+    await settle()
+    assert counts(bench) == (61, 0, 0, 61)
+    tally = bench.evaluation.tally
+    assert tally["actual_requests"] == tally["actual_responses"] == 1
+
+
+async def test_a_failed_statement_adds_up_too():
+    bench = counting(Bench())
+    bench.backend.replies["b"] = Failure("X", "no")
+    bench.ask(b"a", b"b", b"b")
+    await bench.finish()
+    bench.ask(b"b", b"c")
+    bench.evaluation.cancel()
+    bench.evaluation.cancel()
+    assert counts(bench) == (5, 0, 1, 4)
+
+
+async def test_a_long_text_that_is_taken_as_null_is_not_asked():
+    bench = counting(Bench(Policy(long_text="null")))
+    bench.ask(LONG, LONG)
+    bench.evaluation.cancel()
+    assert counts(bench) == (0, 0, 0, 0)
+
+
+async def test_texts_that_are_asked_one_by_one_are_counted():
+    bench = counting(Bench())
+    bench.ask(b"a", b"b", size=1)
+    bench.ask(b"c", b"d")
+    await bench.finish()
+    assert bench.evaluation.tally["singles"] == 2
+    assert bench.evaluation.tally["actual_requests"] == 3
+
+
+async def test_a_batch_is_full_by_its_bytes_too():
+    bench = Bench()
+    bench.evaluation._engine.max_batch_bytes = 10
+    bench.ask(b"aaaa", b"bbbb", "éé".encode(), b"dddddddddddd", b"ee", b"f")
+    await bench.finish()
+    assert bench.texts == [["aaaa", "bbbb"], ["éé"], ["dddddddddddd"], ["ee", "f"]]
+
+
+async def test_a_statement_has_the_patience_of_its_session():
+    bench = Bench(Policy(timeout_s=0.001))
+    bench.backend.gate.clear()
+    ended = asyncio.Event()
+    bench.evaluation.wake = ended.set
+    bench.ask(b"a")
+    bench.evaluation.flush()
+    async with asyncio.timeout(5):
+        await ended.wait()
+    assert bench.evaluation.failure.message == (
+        "f: the model service gave no answer: InferenceTimeout: no answer within "
+        "aurora_ml_inference_timeout (1 ms)"
+    )
+    assert not bench.evaluation.in_flight
+    bench.backend.gate.set()
+    await settle()
 
 
 async def test_long_texts_are_known_by_what_is_asked():

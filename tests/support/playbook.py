@@ -11,7 +11,7 @@ from typing import Any
 
 from aurora_ml_proxy.evaluate.engine import Engine
 from aurora_ml_proxy.evaluate.evaluation import Policy
-from aurora_ml_proxy.functions import FUNCTIONS, Answer, Sentiment
+from aurora_ml_proxy.functions import FUNCTIONS, Answer, Failure, Sentiment
 from aurora_ml_proxy.intercept.names import NameFilter
 from aurora_ml_proxy.protocol.login import Greeting
 from aurora_ml_proxy.protocol.packets import Packet
@@ -147,6 +147,10 @@ class FakeBackend:
         """Answers by text; every other text is NEUTRAL, 0.5."""
         self.gate = asyncio.Event()
         self.gate.set()
+        self.script: list[list[Answer] | Failure | None] = []
+        """What the next calls are answered; None as usual."""
+        self.poison: dict[str, Failure] = {}
+        """Texts that make their whole call fail."""
         self.in_flight = 0
         self.most_in_flight = 0
         self.cancelled = 0
@@ -154,7 +158,7 @@ class FakeBackend:
 
     async def detect_sentiment(
         self, texts: Sequence[str], language: str, *, single: bool
-    ) -> list[Answer]:
+    ) -> list[Answer] | Failure:
         self.calls.append((list(texts), language, single))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -165,6 +169,13 @@ class FakeBackend:
             raise
         finally:
             self.in_flight -= 1
+        if self.script:
+            step = self.script.pop(0)
+            if step is not None:
+                return step
+        for text in texts:
+            if text in self.poison:
+                return self.poison[text]
         return [self.replies.get(text, Sentiment("NEUTRAL", 0.5)) for text in texts]
 
     async def close(self) -> None:
