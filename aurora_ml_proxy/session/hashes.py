@@ -25,6 +25,7 @@ class HashedTexts:
         """The hashes of the keys of those without."""
         self._evaluation = evaluation
         self._known = known
+        self._hits = 0
         self._unseen: dict[bytes, set[tuple[int, bytes]]] = {}
         """What is to be looked up in the cache's store: by the cache's key, the sets of
         answers that want it, and by which hash they do."""
@@ -42,6 +43,7 @@ class HashedTexts:
         if key in self._unseen:
             self._unseen[key].add((asked.known, of_key))
         elif (answer := self._evaluation.recall(key)) is not None:
+            self._hits += 1
             self._answer(asked.known, number, answer)
         else:
             self._unseen[key] = {(asked.known, of_key)}
@@ -56,10 +58,12 @@ class HashedTexts:
         for key, asking in self._unseen.items():
             for known, of_key in asking:
                 if (answer := answers.get(key)) is not None:
+                    self._hits += 1
                     self._answer(known, number_of(of_key), answer)
                 else:
                     self.wanted.add(of_key)
-        self._evaluation.count_known(self.found)
+        self._evaluation.count_known(self._hits)
+        self._hits = 0
 
     @property
     def count(self) -> int:
