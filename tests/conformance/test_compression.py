@@ -22,7 +22,7 @@ from support.proxies import Proxy
 from support.relays import Relay, relay
 from support.servers import Server
 from support.wire_client import Closed, shown
-from test_client_matrix import lines_seen, start_afresh, why_missing
+from test_client_matrix import EVERYTHING, lines_seen, start_afresh, why_missing
 
 from aurora_ml_proxy.functions import LABEL
 
@@ -86,10 +86,11 @@ def test_a_compressed_client_sees_the_same_straight_and_through_the_proxy(
     client = compressed(name, algorithm)
     tls, mode = kind == "mysql9", client.modes[-1]
     start_afresh(server)
-    straight = lines_seen(client, mode, tls, server, server.port)
+    straight = lines_seen(client, mode, tls, server, server.port, EVERYTHING)
     start_afresh(server)
     before = len(shared_proxy(server).lines)
-    proxied = lines_seen(client, mode, tls, server, shared_proxy(server).port)
+    port = shared_proxy(server).port
+    proxied = lines_seen(client, mode, tls, server, port, EVERYTHING)
     assert proxied == straight
     log = "".join(shared_proxy(server).lines[before:])
     assert f"compression={algorithm}" in log

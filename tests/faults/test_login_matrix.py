@@ -128,7 +128,8 @@ def test_a_command_line_client_logs_in_as_it_does_directly(
     accepted = sum(bool(out) for out, _ in seen)
     per_account = 2 if upstream_tls else 1
     assert accepted >= per_account * len(server.accounts) / 2
-    assert until(lambda: sockets(proxy.pid) == before)
+    # Fewer, if a client of the test before was still on its way out.
+    assert until(lambda: sockets(proxy.pid) <= before)
 
 
 @cache
