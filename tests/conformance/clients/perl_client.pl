@@ -36,6 +36,7 @@ sub open_link {
     # Without "optional", both verify the server's certificate or refuse TLS altogether.
     %options = (%options, ssl => 1, ssl_optional => 1) if $tls;
     my $name = "DBI:$driver:database=$database;host=$host;port=$port";
+    $options{compression} = 1 if $ENV{COMPRESS};
     $name .= ";${prefix}_$_=$options{$_}" for sort keys %options;
     my %attributes = (RaiseError => 1, PrintError => 0, AutoCommit => 1);
     $attributes{mysql_enable_utf8mb4} = 1 if $driver eq 'mysql';    # the other always does

@@ -46,6 +46,7 @@ final class Mysqli_
         mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
         $this->link = mysqli_init();
         $flags = TLS ? MYSQLI_CLIENT_SSL | MYSQLI_CLIENT_SSL_DONT_VERIFY_SERVER_CERT : 0;
+        $flags |= getenv('COMPRESS') ? MYSQLI_CLIENT_COMPRESS : 0;
         // "p:" asks for a persistent connection, which is pooled.
         @$this->link->real_connect("p:$host", $user, $password, $database, $port, null, $flags);
         $this->link->set_charset('utf8mb4');
@@ -165,6 +166,7 @@ final class Pdo_
             PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION,
             PDO::ATTR_EMULATE_PREPARES => !PREPARED,
             PDO::ATTR_PERSISTENT => true,
+            PDO::MYSQL_ATTR_COMPRESS => (bool) getenv('COMPRESS'),
         ];
         if (TLS) {
             // A cipher asks for TLS without naming a CA.

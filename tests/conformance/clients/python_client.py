@@ -198,7 +198,7 @@ class MariaDB(Driver):
         self.pool = mariadb.ConnectionPool(
             pool_name="one", pool_size=1, host=HOST, port=PORT, user=USER,
             password=password, database=DATABASE, client_flag=1 << 16,
-            ssl=TLS, ssl_verify_cert=False,
+            ssl=TLS, ssl_verify_cert=False, compress=COMPRESS,
         )  # fmt: skip
         self.connection = self.pool.get_connection()
 
