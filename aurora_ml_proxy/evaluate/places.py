@@ -23,6 +23,8 @@ class Places:
         self._waiting: dict[Owner, deque[asyncio.Future[None]]] = {}
         """In the order in which they came, or had their last turn."""
         self._pause: asyncio.TimerHandle | None = None
+        self._paused_until_s = 0.0
+        """By the loop's clock; uvloop's handles do not tell."""
 
     @property
     def taken(self) -> int:
@@ -44,9 +46,10 @@ class Places:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + seconds
         if self._pause is not None:
-            if self._pause.when() >= until_s:
+            if self._paused_until_s >= until_s:
                 return
             self._pause.cancel()
+        self._paused_until_s = until_s
         self._pause = loop.call_at(until_s, self._go_on)
 
     def _go_on(self) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 
+import uvloop
 from support.playbook import Spawner, settle
 
 from aurora_ml_proxy.evaluate.places import Places
@@ -116,3 +117,17 @@ async def test_in_a_pause_nobody_gets_a_place_and_the_longest_counts():
     assert loop.time() - before_s >= 0.02
     await bench.end(0)
     assert task.done()
+
+
+def test_a_pause_is_a_pause_on_uvloop():
+    """Its timers do not tell when they end, and one of no time is none."""
+
+    async def play() -> None:
+        places = Places(1)
+        places.pause(0.0)
+        places.pause(0.001)
+        places.pause(0.0)
+        async with asyncio.timeout(5), places.place("a"):
+            pass
+
+    uvloop.run(play())
