@@ -362,3 +362,31 @@ def test_a_long_statement_that_names_a_function_holds_nobody_up(
     assert max(waits) < 1, max(waits)
     cursor.execute("SELECT COUNT(*) FROM costs")
     assert cursor.fetchall() == ((20_001,),)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT id, {LABEL_OF}(t,'en') FROM costs",
+        f"SELECT COUNT(*) FROM costs WHERE {LABEL_OF}(t,'en') = 'NEGATIVE'",
+    ],
+    ids=["splice", "inline"],
+)
+def test_a_thousand_texts_take_as_long_as_their_rounds(
+    start: Callable[..., Any], fake: Fake, query: str
+) -> None:
+    """1.15 times five rounds of 200 ms, and the query itself."""
+    cursor = start()
+    fill(cursor, [f"text {i}" for i in range(1000)])
+    cursor.execute(query)  # opens the connections to the service
+    started = time.perf_counter()
+    cursor.execute("SELECT id, SHA2(t, 256) FROM costs")
+    itself_s = time.perf_counter() - started
+    fake.behave(latency_s=0.2)
+    took_s = []
+    for _ in range(3):  # the machine may be busy with something else
+        started = time.perf_counter()
+        cursor.execute(query)
+        took_s.append(time.perf_counter() - started)
+    assert min(took_s) <= 1.15 * 5 * 0.2 + itself_s, took_s
+    assert len(fake.calls()) == 4 * 40
